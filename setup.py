@@ -1,0 +1,31 @@
+"Everything is set in settings.ini; this hands it to setuptools."
+from configparser import ConfigParser
+from pathlib import Path
+
+import setuptools
+
+config = ConfigParser(delimiters=['='])
+config.read('settings.ini', encoding='utf-8')
+cfg = config['DEFAULT']
+lib = cfg['lib_path']
+
+setuptools.setup(
+    name=cfg['lib_name'],
+    version=cfg['version'],
+    description=cfg['description'],
+    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author=cfg['author'],
+    author_email=cfg['author_email'],
+    keywords=cfg['keywords'],
+    url=cfg['git_url'],
+    license='Apache-2.0',
+    classifiers=['Development Status :: 4 - Beta', 'Intended Audience :: Developers', 'Natural Language :: English',
+                 *[f'Programming Language :: Python :: 3.{o}' for o in (10, 11, 12, 13)]],
+    packages=setuptools.find_packages(include=[lib, f'{lib}.*']),
+    include_package_data=True,
+    python_requires=f'>={cfg["min_python"]}',
+    install_requires=cfg['requirements'].split(),
+    extras_require={'dev': cfg['dev_requirements'].split()},
+    entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f'{lib}={lib}._modidx:d']},
+    zip_safe=False)
