@@ -36,7 +36,7 @@ class Recipe:
     model: str = _hp('function', 'the network, by its name in `mnist_small.models`')
     opt: str = _hp('name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov momentum) averages better")
     lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, because it ends near 0 anyway')
-    moms: tuple = _hp('fraction', "momentum (Adam's β₁) at start, peak and end: low while the learning rate is high",
+    moms: tuple = _hp('fraction', "momentum (Adam's beta1) at start, peak and end: low while the learning rate is high",
                       default=(.95,.85,.95))
     pct_start: float = _hp('fraction', 'share of all steps in which the learning rate rises to its peak', default=.25)
     div: float = _hp('factor', 'the learning rate starts this much below its peak', default=25.)
