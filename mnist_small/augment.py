@@ -10,6 +10,7 @@ import math
 
 import torch, torch.nn.functional as F
 from fastai.torch_core import TensorImageBW
+from fastcore.basics import store_attr
 from fasttransform import DisplayedTransform
 from torch import Tensor
 
@@ -39,13 +40,14 @@ class DigitAffine(DisplayedTransform):
         max_scale:float=.05, # Fraction larger or smaller
         max_shear:float=3., # Degrees, either way
     ):
-        self.max_rotate,self.max_shift,self.max_scale,self.max_shear = max_rotate,max_shift,max_scale,max_shear
+        store_attr()
         super().__init__()
 
     def matrix(self, n:int, device=None) -> Tensor:
         "`n` random affine maps, (n,2,3)."
         r,x,y,k,s = torch.rand(5, n, device=device)*2-1
-        return affine_matrix(self.max_rotate*r, self.max_shift*x, self.max_shift*y, 1+self.max_scale*k, self.max_shear*s)
+        shift_x,shift_y = self.max_shift*x,self.max_shift*y
+        return affine_matrix(self.max_rotate*r, shift_x, shift_y, 1+self.max_scale*k, self.max_shear*s)
 
     def encodes(self, x:TensorImageBW):
         t = x.as_subclass(Tensor) # plain tensors skip fastai's bookkeeping for each operation

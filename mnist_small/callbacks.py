@@ -52,8 +52,9 @@ def format_row(
 
 # %% ../nbs/03_callbacks.ipynb #0496d872
 class TrainingLog(Callback):
-    "Training accuracy in the log, epochs from 1, plain lines where there is no progress bar, and a `history` of all epochs."
-    order,_only_train_loop = Recorder.order+.5,True # after the recorder has names and values, before anything reads them
+    "Training accuracy in the log, epochs from 1, plain lines without a progress bar, and a `history` of all epochs."
+    order = Recorder.order+.5 # once the recorder has names and values, and before anything reads them
+    _only_train_loop = True
     def __init__(self): self.history,self.trained,self.head_due = [],False,True
 
     def after_create(self):
@@ -123,7 +124,7 @@ class AveragedWeights(Callback):
 
 # %% ../nbs/03_callbacks.ipynb #92f19003
 class PatienceCallback(TrackerCallback):
-    "Say when the validation loss has not improved; after `patience` such epochs in a row, stop and restore the best weights."
+    "Say when the validation loss has not improved; after `patience` such epochs, stop and restore the best weights."
     order = TrackerCallback.order+3 # after SaveModelCallback, so that it sees every epoch
     def __init__(self,
         patience:int=10 # Epochs without improvement before training stops
@@ -144,10 +145,11 @@ class PatienceCallback(TrackerCallback):
             self.best_weights = {k:v.clone() for k,v in self.model.state_dict().items()}
             return
         self.count += 1
-        self.say(f'Validation loss has not improved since: {self.best:.3f} (epoch {self.best_epoch}). Count: {self.count}')
+        since = f'{self.best:.3f} (epoch {self.best_epoch})'
+        self.say(f'Validation loss has not improved since: {since}. Count: {self.count}')
         if self.count < self.patience or self.best_weights is None: return
         self.model.load_state_dict(self.best_weights)
-        self.say(f'Stopped: no improvement in {self.patience} epochs; the weights of epoch {self.best_epoch} are restored.')
+        self.say(f'Stopped: no improvement in {self.patience} epochs; the weights of epoch {self.best_epoch} are back.')
         raise CancelFitException()
 
     def after_fit(self):
@@ -165,7 +167,8 @@ class Verdict:
     reason: str # Every clause, or those that failed
     def __bool__(self): return bool(self.met)
     def __str__(self):
-        return {True:'target met: ', False:'target not met: ', None:'target check not applicable: '}[self.met] + self.reason
+        head = {True:'target met', False:'target not met', None:'target check not applicable'}[self.met]
+        return f'{head}: {self.reason}'
     __repr__ = __str__
 
 # %% ../nbs/03_callbacks.ipynb #9bce93d2
@@ -179,7 +182,8 @@ def target_verdict(
     failed = []
     if n < 3: failed.append(f'{n} epoch{"s"*(n!=1)} trained, and the accuracy has to hold in three')
     # half an image of 10,000 makes up for rounding in the mean
-    if any(o < .9940-5e-5 for o in last): failed.append(f'accuracy {percent} % in the last {len(last)} epochs, not at least 99.40 in each')
+    if any(o < .9940-5e-5 for o in last):
+        failed.append(f'accuracy {percent} % in the last {len(last)} epochs, not at least 99.40 in each')
     if n > 15: failed.append(f'{n} epochs, more than 15')
     if parameters >= 8000: failed.append(f'{parameters:,} parameters, not below 8,000')
     if failed: return Verdict(False, '; '.join(failed))

@@ -45,8 +45,8 @@ def read_idx(
     shape = [int(o) for o in np.frombuffer(raw, '>u4', count=dims, offset=4)]
     want,got = int(np.prod(shape)),len(raw)-4-4*dims
     if want != got: raise InputError(f'{path} holds {got:,} bytes of data where its header says {want:,}: get it again')
-    x = torch.frombuffer(bytearray(raw), dtype=torch.uint8, offset=4+4*dims) if want else torch.empty(0, dtype=torch.uint8)
-    return x.view(shape), hashlib.md5(raw).hexdigest()
+    data = np.frombuffer(raw, np.uint8, offset=4+4*dims).copy() # a copy, because bytes cannot be written to
+    return torch.from_numpy(data).view(shape), hashlib.md5(raw).hexdigest()
 
 # %% ../nbs/00_data.ipynb #3bd3ee50
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def _find_files(folder:Path) -> dict:
 def _check_pair(x, y, what, folder):
     "Raise `InputError` unless images `x` and labels `y` fit each other and the networks."
     if x.shape[1:] != (28,28):
-        raise InputError(f'the {what} images in {folder} are {"×".join(map(str, x.shape[1:]))} pixels, not 28×28: resize them')
+        size = '×'.join(map(str, x.shape[1:]))
+        raise InputError(f'the {what} images in {folder} are {size} pixels, not 28×28: resize them')
     if len(x) != len(y):
         raise InputError(f'{folder} has {len(x):,} {what} images but {len(y):,} {what} labels: get the files again')
     if not len(x): raise InputError(f'{folder} has no {what} images: get the files again')
@@ -135,7 +136,8 @@ def _embedded_digits() -> Images:
     "scikit-learn's digits in MNIST's format: 1,437 to train on and 360 to test, the same split every time."
     from sklearn.datasets import load_digits # here, because scikit-learn takes a second to import
     d = load_digits()
-    boxes = [Image.fromarray((o*255/16).round().astype(np.uint8)).resize((20,20), Image.Resampling.BICUBIC) for o in d.images]
+    grey = (d.images*255/16).round().astype(np.uint8)
+    boxes = [Image.fromarray(o).resize((20,20), Image.Resampling.BICUBIC) for o in grey]
     x = torch.from_numpy(np.stack([center_by_mass(np.array(o)) for o in boxes]))
     y = torch.from_numpy(d.target).long()
     idx = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
@@ -185,7 +187,8 @@ def load_images(
     path:str|Path|None=None, # Folder with the four IDX files; by default that of `MNIST_SMALL_DATA`, where it is set
 ) -> Images:
     "Load all images as uint8 tensors. Raises `InputError` if they are damaged or, except for 'auto', not there."
-    if source not in SOURCES: raise InputError(f'unknown source {source!r}: choose from {", ".join(SOURCES)}, or give a path')
+    if source not in SOURCES:
+        raise InputError(f'unknown source {source!r}: choose from {", ".join(SOURCES)}, or give a path')
     if source == 'digits':
         if path is not None: raise InputError("source 'digits' is embedded and takes no path: leave one of the two out")
         return _embedded_digits()
@@ -194,14 +197,15 @@ def load_images(
     try: return _cached_or_downloaded()
     except InputError:
         if source == 'mnist': raise
-    print('MNIST was not found: using the 1,797 embedded digits of scikit-learn. Their accuracy is not MNIST\'s.', flush=True)
+    print('MNIST was not found: using the 1,797 embedded digits of scikit-learn. Their accuracy is not that of MNIST.',
+          flush=True)
     return _embedded_digits()
 
 # %% ../nbs/00_data.ipynb #9aac18bc
 def to_image(
     o, # A path, PIL image, or an array or tensor of (h,w) or (1,h,w): uint8 or numbers up to 255, or floats in 0 to 1
 ) -> Tensor: # (28,28) uint8
-    "One grey image from whatever holds it, resized to 28×28 if it is of another size. Raises `InputError` if it is no such thing."
+    "One grey image from whatever holds it, resized to 28×28 if it has another size. Raises `InputError` if it is none."
     if isinstance(o, (str,Path)):
         with Image.open(o) as im: o = im.convert('L')
     if isinstance(o, Image.Image): t = torch.from_numpy(np.array(o.convert('L')))
@@ -210,7 +214,8 @@ def to_image(
     if t.ndim == 3 and len(t) == 1: t = t[0]
     if t.ndim != 2: raise InputError(f'an image has the shape (h,w) or (1,h,w), not {tuple(t.shape)}')
     if t.dtype != torch.uint8:
-        if not (t.min() >= 0 and t.max() <= 255): raise InputError('pixel values go from 0 to 255, or from 0 to 1 as floats')
+        if not (t.min() >= 0 and t.max() <= 255):
+            raise InputError('pixel values go from 0 to 255, or from 0 to 1 as floats')
         if t.is_floating_point() and t.max() <= 1: t = t*255
         t = t.float().round().to(torch.uint8)
     if t.shape == (28,28): return t
@@ -218,7 +223,7 @@ def to_image(
 
 # %% ../nbs/00_data.ipynb #141fa2a0
 class DigitDataset:
-    "Images and labels as resident tensors; by index it gives `(TensorImageBW, TensorCategory)`, images of (1,28,28) uint8."
+    "Images and labels as resident tensors; an item is `(TensorImageBW, TensorCategory)`, the image (1,28,28) uint8."
     n_inp,vocab,loss_func = 1,CategoryMap(range(10), sort=False),CrossEntropyLossFlat()
     def __init__(self,
         x:Tensor, # (n,28,28) uint8
@@ -292,7 +297,8 @@ class ResidentDL(TfmdDL):
 
     def new(self, dataset=None, cls=None, **kwargs):
         "A new loader with given arguments changed; `dataset` may be a list of images, as in `dls.test_dl`."
-        if dataset is not None and not isinstance(dataset, DigitDataset): dataset = DigitDataset.from_items(listify(dataset))
+        if dataset is not None and not isinstance(dataset, DigitDataset):
+            dataset = DigitDataset.from_items(listify(dataset))
         return super().new(dataset, cls, **kwargs)
 
     def show_batch(self, *args, **kwargs):

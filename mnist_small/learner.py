@@ -6,7 +6,7 @@
 __all__ = ['RECIPES', 'MODELS', 'OPTIMISERS', 'Recipe', 'get_recipe', 'RecipeLearner', 'mnist_learner']
 
 # %% ../nbs/04_learner.ipynb #58795306
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 
@@ -26,30 +26,29 @@ from .data import InputError, ResidentDL, mnist_dls
 from .models import model1, model2, model3
 
 # %% ../nbs/04_learner.ipynb #21249b8a
-def _hp(unit:str, reason:str, **kwargs):
+def _hp(unit:str, reason:str, default=MISSING):
     "A dataclass field for a hyper-parameter."
-    return field(metadata=dict(unit=unit, reason=reason), **kwargs)
+    return field(default=default, metadata=dict(unit=unit, reason=reason))
 
 @dataclass(frozen=True)
 class Recipe:
     "Every hyper-parameter of one iteration."
     model: str = _hp('function', 'the network, by its name in `mnist_small.models`')
-    opt: str = _hp('name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov momentum) averages better")
-    lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, because it ends near 0 anyway')
-    moms: tuple = _hp('fraction', "momentum (Adam's beta1) at start, peak and end: low while the learning rate is high",
-                      default=(.95,.85,.95))
-    pct_start: float = _hp('fraction', 'share of all steps in which the learning rate rises to its peak', default=.25)
-    div: float = _hp('factor', 'the learning rate starts this much below its peak', default=25.)
-    div_final: float = _hp('factor', 'and ends this much below it, so that the last steps only settle', default=1e5)
-    bs: int = _hp('images', 'batch size: smaller ones take more steps an epoch, larger ones run faster', default=128)
-    wd: float = _hp('per step', 'weight decay: pulls weights towards 0, little, as so few of them hardly overfit', default=0.)
-    max_rotate: float = _hp('degrees', 'augmentation: turned this far either way, as people slant their digits', default=0.)
-    max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', default=0.)
-    max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', default=0.)
-    max_shear: float = _hp('degrees', 'augmentation: slanted this far either way', default=0.)
-    ema_decay: float|None = _hp('per step', 'share kept of the averaged weights in each step; None is no averaging', default=None)
-    patience: int = _hp('epochs', 'stops after so many without a better validation loss, as the original does', default=10)
-    epochs: int = _hp('epochs', 'what the target allows', default=15)
+    opt: str = _hp('name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov) averages better")
+    lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, as it ends near 0')
+    moms: tuple = _hp('fraction', "momentum (Adam's beta1) at start, peak and end: low at the peak", (.95,.85,.95))
+    pct_start: float = _hp('fraction', 'share of all steps in which the learning rate rises to its peak', .25)
+    div: float = _hp('factor', 'the learning rate starts this much below its peak', 25.)
+    div_final: float = _hp('factor', 'and ends this much below it, so that the last steps only settle', 1e5)
+    bs: int = _hp('images', 'batch size: smaller ones take more steps an epoch, larger ones run faster', 128)
+    wd: float = _hp('fraction', 'weight decay (L2): keeps weights small, so that steps stay large beside them', 0.)
+    max_rotate: float = _hp('degrees', 'augmentation: turned this far either way, as people slant their digits', 0.)
+    max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', 0.)
+    max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', 0.)
+    max_shear: float = _hp('degrees', 'augmentation: slanted this far either way', 0.)
+    ema_decay: float|None = _hp('per step', 'share of the averaged weights kept in each step; None: no averaging', None)
+    patience: int = _hp('epochs', 'stops after so many without a better validation loss, as the original does', 10)
+    epochs: int = _hp('epochs', 'what the target allows', 15)
 
     def __str__(self):
         rows = [(f.name, str(getattr(self, f.name)), f.metadata['unit'], f.metadata['reason']) for f in fields(self)]
@@ -60,7 +59,8 @@ class Recipe:
 RECIPES = {
     1: Recipe(model='model1', opt='adam', lr=.01),
     2: Recipe(model='model2', opt='sgd', lr=.3, ema_decay=.998),
-    3: Recipe(model='model3', opt='sgd', lr=.3, ema_decay=.998, max_rotate=7., max_shift=.05, max_scale=.05, max_shear=3.),
+    3: Recipe(model='model3', opt='sgd', lr=.3, ema_decay=.998,
+              max_rotate=7., max_shift=.05, max_scale=.05, max_shear=3.),
 }
 "The recipe of each iteration."
 

@@ -47,7 +47,8 @@ def make_run_folder(
         path.mkdir(parents=True, exist_ok=True)
         write_whole(path/'.write_test', b'')
         (path/'.write_test').unlink()
-    except OSError as e: raise InputError(f'{path} cannot be written: {e.strerror}; name another folder with --out') from e
+    except OSError as e:
+        raise InputError(f'{path} cannot be written: {e.strerror}; name another folder with --out') from e
     return path
 
 def write_whole(
@@ -65,20 +66,19 @@ def describe_run(
 ) -> dict: # JSON-compatible
     "Everything that decides what a training of `learn` gives: recipe, seed, data, versions and machine."
     train,valid = learn.dls.train_ds,learn.dls.valid_ds
-    known = isinstance(train, DigitDataset) and isinstance(valid, DigitDataset)
+    info,role = (train.info, valid.role) if isinstance(valid, DigitDataset) else (dict(source='custom'), 'other')
+    packages = ('torch', 'torchvision', 'fastai', 'fastcore')
     return dict(
         iteration=next((str(k) for k,v in RECIPES.items() if v == learn.recipe), 'own'),
         recipe=asdict(learn.recipe), bs=learn.dls.train.bs, seed=learn.seed.seed, parameters=num_params(learn.model),
-        data=dict(train.info if known else dict(source='custom'), training_images=len(train), validation_images=len(valid),
-                  validated_on=valid.role if known else 'other'),
-        versions=dict(python=platform.python_version(),
-                      mnist_small=__version__, **{o:version(o) for o in ('torch', 'torchvision', 'fastai', 'fastcore')}),
+        data=dict(info, training_images=len(train), validation_images=len(valid), validated_on=role),
+        versions=dict(python=platform.python_version(), mnist_small=__version__, **{o:version(o) for o in packages}),
         machine=dict(platform=platform.platform(), device=str(learn.dls.device), threads=torch.get_num_threads()))
 
 # %% ../nbs/05_runs.ipynb #91463d2e
 class RunRecorder(Callback):
     "Keep the record of a training in `folder`, epoch by epoch."
-    order = PatienceCallback.order-1 # sees the epoch in which patience ends, and the weights that SaveModelCallback restores
+    order = PatienceCallback.order-1 # sees the epoch in which patience ends, and what SaveModelCallback restores
     _only_train_loop = True
     def __init__(self,
         folder:Path # From `make_run_folder`
@@ -103,4 +103,5 @@ class RunRecorder(Callback):
         if not self.trained: return
         self.trained = False
         state = {k:v.detach().cpu().contiguous() for k,v in self.model.state_dict().items()}
-        write_whole(self.folder/'model.safetensors', save(state, metadata=dict(source=describe_run(self.learn)['data']['source'])))
+        source = describe_run(self.learn)['data']['source'] # so that nobody takes other weights for MNIST's
+        write_whole(self.folder/'model.safetensors', save(state, metadata=dict(source=source)))

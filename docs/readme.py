@@ -1,0 +1,37 @@
+"""Write README.md from nbs/index.ipynb, or say whether they differ.
+
+nbdev's own command for this calls Quarto, which is not in Python's package registries. Here markdown is taken as it is,
+code cells become fenced blocks, and their text outputs follow as blocks of their own.
+"""
+import argparse, json, sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def readme(notebook:Path) -> str:
+    "The text of README.md for `notebook`; cells marked `#| hide` are left out."
+    parts = []
+    for cell in json.loads(notebook.read_text(encoding='utf-8'))['cells']:
+        text = ''.join(cell['source'])
+        if cell['cell_type'] == 'markdown': parts.append(text)
+        elif not text.startswith('#| hide'):
+            code = '\n'.join(o for o in text.splitlines() if not o.startswith('#|')).strip()
+            parts.append(f'```python\n{code}\n```')
+            for out in cell['outputs']:
+                shown = ''.join(out.get('text', '') or out.get('data', {}).get('text/plain', ''))
+                if shown: parts.append(f'```\n{shown.rstrip()}\n```')
+    head = '<!-- Written by docs/readme.py from nbs/index.ipynb: edit that. -->'
+    return '\n\n'.join([head, *parts]) + '\n'
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument('--check', action='store_true', help='write nothing; exit with 1 if README.md says something else')
+    text,file = readme(ROOT/'nbs'/'index.ipynb'),ROOT/'README.md'
+    if not p.parse_args().check: file.write_text(text, encoding='utf-8')
+    elif file.read_text(encoding='utf-8') != text:
+        sys.exit('README.md differs from nbs/index.ipynb: run python docs/readme.py')
+
+
+if __name__ == '__main__': main()
