@@ -58,9 +58,9 @@ class Recipe:
 # %% ../nbs/04_learner.ipynb #91463d2e
 RECIPES = {
     1: Recipe(model='model1', opt='adam', lr=.01),
-    2: Recipe(model='model2', opt='sgd', lr=.3, ema_decay=.998),
-    3: Recipe(model='model3', opt='sgd', lr=.3, ema_decay=.998,
-              max_rotate=7., max_shift=.05, max_scale=.05, max_shear=3.),
+    2: Recipe(model='model2', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998),
+    3: Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998,
+              max_rotate=5., max_shift=.04, max_scale=.04, max_shear=2.),
 }
 "The recipe of each iteration."
 
