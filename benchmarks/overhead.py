@@ -8,9 +8,10 @@ import argparse, json, platform, statistics, time, warnings
 warnings.simplefilter('ignore')
 import torch, torch.nn.functional as F
 from fastai.callback.schedule import combined_cos
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from mnist_small.augment import DigitAffine
+from mnist_small.callbacks import AveragedWeights
 from mnist_small.data import MNIST_STATS, InputError, load_images, mnist_dls
 from mnist_small.learner import RECIPES, mnist_learner
 from mnist_small.models import model3
@@ -20,9 +21,11 @@ class Bare:
     "The bare loop, with its state."
     def __init__(self, images, recipe):
         self.images,self.recipe,self.model = images,recipe,model3()
-        self.opt = torch.optim.SGD(self.model.parameters(), lr=recipe.lr, momentum=.9, nesterov=True, fused=True)
+        self.opt = torch.optim.SGD(self.model.parameters(), lr=recipe.lr, momentum=.9, nesterov=True,
+                                   weight_decay=recipe.wd, fused=True)
         self.affine = DigitAffine(recipe.max_rotate, recipe.max_shift, recipe.max_scale, recipe.max_shear)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
+        ema = AveragedWeights(recipe.ema_decay).update
+        self.average = AveragedModel(self.model, multi_avg_fn=ema, use_buffers=True)
         r = recipe
         self.lr = combined_cos(r.pct_start, r.lr/r.div, r.lr, r.lr/r.div_final)
         self.mom = combined_cos(r.pct_start, *r.moms)

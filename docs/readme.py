@@ -1,12 +1,19 @@
 """Write README.md from nbs/index.ipynb, or say whether they differ.
 
 nbdev's own command for this calls Quarto, which is not in Python's package registries. Here markdown is taken as it is,
-code cells become fenced blocks, and their text outputs follow as blocks of their own.
+code cells become fenced blocks, and their text outputs follow as blocks of their own. Links, which start from the
+notebook's folder there, start from the root here.
 """
-import argparse, json, sys
+import argparse, json, posixpath, re, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def from_root(text:str) -> str:
+    "Markdown in which relative links start from the root instead of from nbs/."
+    def moved(m): return f']({posixpath.normpath(posixpath.join("nbs", m[1]))})'
+    return re.sub(r'\]\((?!https?:|#)([^)\s]+)\)', moved, text)
 
 
 def readme(notebook:Path) -> str:
@@ -14,7 +21,7 @@ def readme(notebook:Path) -> str:
     parts = []
     for cell in json.loads(notebook.read_text(encoding='utf-8'))['cells']:
         text = ''.join(cell['source'])
-        if cell['cell_type'] == 'markdown': parts.append(text)
+        if cell['cell_type'] == 'markdown': parts.append(from_root(text))
         elif not text.startswith('#| hide'):
             code = '\n'.join(o for o in text.splitlines() if not o.startswith('#|')).strip()
             parts.append(f'```python\n{code}\n```')
