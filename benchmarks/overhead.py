@@ -30,8 +30,8 @@ class Bare:
         self.lr = combined_cos(r.pct_start, r.lr/r.div, r.lr, r.lr/r.div_final)
         self.mom = combined_cos(r.pct_start, *r.moms)
 
-    def batch(self, x):
-        "Normalised images from bytes."
+    def normalise(self, x):
+        "Images in 0 to 1, less MNIST's mean, over its standard deviation."
         mean,std = MNIST_STATS
         return (x-mean)/std
 
@@ -45,7 +45,7 @@ class Bare:
             idx = order[i*r.bs:(i+1)*r.bs]
             x,y = im.x_train[idx][:,None].float()/255,im.y_train[idx]
             grid = F.affine_grid(self.affine.matrix(len(x)), x.shape, align_corners=False)
-            out = self.model(self.batch(F.grid_sample(x, grid, align_corners=False)))
+            out = self.model(self.normalise(F.grid_sample(x, grid, align_corners=False)))
             loss = F.cross_entropy(out, y)
             loss.backward()
             self.opt.step()
@@ -54,7 +54,7 @@ class Bare:
             correct += (out.argmax(1) == y).sum().item()
         self.average.eval()
         with torch.no_grad():
-            out = torch.cat([self.average(self.batch(x[:,None].float()/255)) for x in im.x_test.split(1000)])
+            out = torch.cat([self.average(self.normalise(x[:,None].float()/255)) for x in im.x_test.split(1000)])
         return (out.argmax(1) == im.y_test).float().mean().item()
 
 
