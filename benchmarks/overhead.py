@@ -60,7 +60,7 @@ class Bare:
 
 def main():
     p = argparse.ArgumentParser(prog='python -m benchmarks.overhead', description=__doc__.splitlines()[0])
-    p.add_argument('--rounds', type=int, default=3, help='epochs of each, in turn (default: 3)')
+    p.add_argument('--rounds', type=int, default=5, help='epochs of each, in turn (default: 5)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     args = p.parse_args()
     try: images = load_images(args.data) if args.data in ('auto', 'mnist', 'digits') else load_images(path=args.data)

@@ -183,7 +183,7 @@ def target_verdict(
     if n < 3: failed.append(f'{n} epoch{"s"*(n!=1)} trained, and the accuracy has to hold in three')
     # half an image of 10,000 makes up for rounding in the mean
     if any(o < .9940-5e-5 for o in last):
-        failed.append(f'accuracy {percent} % in the last {len(last)} epochs, not at least 99.40 in each')
+        failed.append(f'accuracy {percent} % in the last epoch{"s"*(len(last)>1)}, not at least 99.40 in each')
     if n > 15: failed.append(f'{n} epochs, more than 15')
     if parameters >= 8000: failed.append(f'{parameters:,} parameters, not below 8,000')
     if failed: return Verdict(False, '; '.join(failed))

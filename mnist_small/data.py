@@ -263,7 +263,8 @@ def decode(self:DigitDataset, o, full=True):
 @patch
 def new_empty(self:DigitDataset):
     "The same without images, for `Learner.export`."
-    return DigitDataset(self.x[:0], None if self.y is None else self.y[:0], self.split_idx, self.role, self.info)
+    x,y = self.x[:0].clone(),None if self.y is None else self.y[:0].clone() # a slice would drag all images along
+    return DigitDataset(x, y, self.split_idx, self.role, self.info)
 
 @patch
 @contextmanager

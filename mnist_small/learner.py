@@ -8,6 +8,7 @@ __all__ = ['RECIPES', 'MODELS', 'OPTIMISERS', 'Recipe', 'get_recipe', 'RecipeLea
 # %% ../nbs/04_learner.ipynb #58795306
 from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import fastai.callback.hook, fastai.callback.schedule # they add `summary`, `lr_find` and `fit_one_cycle` to Learner
@@ -97,6 +98,12 @@ class RecipeLearner(Learner):
         given = dict(div=div, div_final=div_final, pct_start=pct_start)
         given = {k:getattr(self.recipe, k) if v is None else v for k,v in given.items()}
         return super().fit_one_cycle(n_epoch, lr_max, **given, **kwargs)
+
+    def _call_one(self, event_name):
+        "Call `event_name` on the callbacks that have it; fastai asks all of them, which costs more than the answers."
+        for cb in sorted(self.cbs, key=attrgetter('order')):
+            # `after_fit` goes to all, because it sets `cb.run` back
+            if event_name == 'after_fit' or hasattr(type(cb), event_name) or event_name in vars(cb): cb(event_name)
 
     def show_results(self, *args, **kwargs):
         "As in fastai, in a grid."
