@@ -21,7 +21,7 @@ setuptools.setup(
     url=cfg['git_url'],
     license='Apache-2.0',
     classifiers=['Development Status :: 4 - Beta', 'Intended Audience :: Developers', 'Natural Language :: English',
-                 *[f'Programming Language :: Python :: 3.{o}' for o in (10, 11, 12, 13)]],
+                 'Programming Language :: Python :: 3'],
     packages=setuptools.find_packages(include=[lib, f'{lib}.*']),
     include_package_data=True,
     python_requires=f'>={cfg["min_python"]}',

@@ -14,9 +14,8 @@ def one_run(name:str, data:str, folder:Path, batches:int|None) -> dict:
     "In this process: import, warm up, train and validate one epoch; seconds and peak memory."
     import warnings
     warnings.simplefilter('ignore')
-    from benchmarks.contenders import CONTENDERS, floor
-    from mnist_small.data import load_images
-    images = load_images(data) if data in ('auto', 'mnist', 'digits') else load_images(path=data)
+    from benchmarks.contenders import CONTENDERS, floor, images_from
+    images = images_from(data)
     if name == 'floor': return dict(epoch=floor(images))
     start = time.perf_counter()
     epoch = CONTENDERS[name](images, folder)

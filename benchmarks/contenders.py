@@ -2,9 +2,11 @@
 
 A contender is a function `(images, folder) -> epoch`: it imports what it needs, prepares, and gives a function that
 trains and validates one epoch, or, called with a number, only that many batches, to warm up. All use batches of 128
-images, SGD with Nesterov momentum, and random rotation of 7 degrees, shift and scale of 5 % and shear of 3 degrees.
+images, SGD with Nesterov momentum, and random rotation of 7 degrees, shift and scale of 5 % and shear of 3 degrees, as
+far as they offer it: fastai's aug_transforms neither shifts nor shears.
 """
 import time
+from dataclasses import replace
 from pathlib import Path
 
 BS,LR,MOMENTUM,STATS = 128,.1,.9,(.1307,.3081)
@@ -33,6 +35,20 @@ def png_folder(images, folder:Path) -> Path:
         for d in range(10): (out/split/str(d)).mkdir(parents=True)
         for i,(im,d) in enumerate(zip(x.numpy(), y.tolist())): Image.fromarray(im).save(out/split/str(d)/f'{i}.png')
     return out
+
+
+def images_from(data:str):
+    "The images that `--data` names."
+    from mnist_small.data import SOURCES, load_images
+    return load_images(data) if data in SOURCES else load_images(path=data)
+
+
+def first_batches(n:int|None):
+    "A fastai callback that ends training after `n` batches; none for None."
+    from fastai.callback.core import Callback, CancelFitException
+    def before_batch(self):
+        if self.iter == n: raise CancelFitException
+    return None if n is None else Callback(before_batch=before_batch)
 
 
 def original(images, folder):
@@ -64,8 +80,8 @@ def original(images, folder):
 
 def fastai_stock(images, folder):
     "fastai as its book begins: ImageDataLoaders on PNG files, aug_transforms, fit."
-    from fastai.vision.all import (CancelFitException, Callback, CrossEntropyLossFlat, ImageDataLoaders, Learner,
-                                   Normalize, OptimWrapper, PILImageBW, accuracy, aug_transforms, partial)
+    from fastai.vision.all import (CrossEntropyLossFlat, ImageDataLoaders, Learner, Normalize, OptimWrapper, PILImageBW,
+                                   accuracy, aug_transforms, partial)
     import torch
     from mnist_small.models import model3
     tfms = aug_transforms(do_flip=False, max_rotate=ROTATE, min_zoom=1-SCALE, max_zoom=1+SCALE, max_lighting=0,
@@ -75,13 +91,8 @@ def fastai_stock(images, folder):
     opt = partial(OptimWrapper, opt=partial(torch.optim.SGD, momentum=MOMENTUM, nesterov=True))
     learn = Learner(dls, model3(), loss_func=CrossEntropyLossFlat(), opt_func=opt, lr=LR, metrics=accuracy)
 
-    class Stop(Callback):
-        def __init__(self, n): self.n = n
-        def before_batch(self):
-            if self.iter == self.n: raise CancelFitException
-
     def epoch(batches=None):
-        with learn.no_bar(), learn.no_logging(): learn.fit(1, cbs=None if batches is None else Stop(batches))
+        with learn.no_bar(), learn.no_logging(): learn.fit(1, cbs=first_batches(batches))
         return None if batches else float(learn.recorder.values[-1][-1])
     return epoch
 
@@ -191,16 +202,11 @@ def library(images, folder):
     "This library: learn.fit_one_cycle."
     from mnist_small.data import mnist_dls
     from mnist_small.learner import RECIPES, mnist_learner
-    from fastai.callback.core import Callback, CancelFitException
-    learn = mnist_learner(3, mnist_dls(images=images, bs=BS))
-
-    class Stop(Callback):
-        def __init__(self, n): self.n = n
-        def before_batch(self):
-            if self.iter == self.n: raise CancelFitException
+    recipe = replace(RECIPES[3], bs=BS, max_rotate=ROTATE, max_shift=SHIFT, max_scale=SCALE, max_shear=SHEAR)
+    learn = mnist_learner(recipe, mnist_dls(images=images, bs=BS))
 
     def epoch(batches=None):
-        with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=None if batches is None else Stop(batches))
+        with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, cbs=first_batches(batches))
         return None if batches else learn.training_log.history[-1]['accuracy']
     return epoch
 

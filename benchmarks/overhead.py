@@ -10,9 +10,10 @@ import torch, torch.nn.functional as F
 from fastai.callback.schedule import combined_cos
 from torch.optim.swa_utils import AveragedModel
 
+from benchmarks.contenders import images_from
 from mnist_small.augment import DigitAffine
 from mnist_small.callbacks import AveragedWeights
-from mnist_small.data import MNIST_STATS, InputError, load_images, mnist_dls
+from mnist_small.data import MNIST_STATS, InputError, mnist_dls
 from mnist_small.learner import RECIPES, mnist_learner
 from mnist_small.models import model3
 
@@ -63,7 +64,7 @@ def main():
     p.add_argument('--rounds', type=int, default=5, help='epochs of each, in turn (default: 5)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     args = p.parse_args()
-    try: images = load_images(args.data) if args.data in ('auto', 'mnist', 'digits') else load_images(path=args.data)
+    try: images = images_from(args.data)
     except InputError as e: p.exit(1, f'{p.prog}: {e}\n')
     recipe = RECIPES[3]
     bare,learn = Bare(images, recipe),mnist_learner(3, mnist_dls(images=images, bs=recipe.bs))

@@ -134,7 +134,7 @@ def center_by_mass(
 # %% ../nbs/00_data.ipynb #872f3444
 def _embedded_digits() -> Images:
     "scikit-learn's digits in MNIST's format: 1,437 to train on and 360 to test, the same split every time."
-    from sklearn.datasets import load_digits # here, because scikit-learn takes a second to import
+    from sklearn.datasets import load_digits # here, because only these digits need it
     d = load_digits()
     grey = (d.images*255/16).round().astype(np.uint8)
     boxes = [Image.fromarray(o).resize((20,20), Image.Resampling.BICUBIC) for o in grey]

@@ -103,5 +103,5 @@ class RunRecorder(Callback):
         if not self.trained: return
         self.trained = False
         state = {k:v.detach().cpu().contiguous() for k,v in self.model.state_dict().items()}
-        source = describe_run(self.learn)['data']['source'] # so that nobody takes other weights for MNIST's
+        source = getattr(self.dls.train_ds, 'info', dict(source='custom'))['source'] # so that nobody takes other weights for MNIST's
         write_whole(self.folder/'model.safetensors', save(state, metadata=dict(source=source)))
