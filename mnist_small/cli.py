@@ -42,6 +42,7 @@ def mnist_small_train(
     seed:int=0, # Decides the first weights and all that is random in training
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
     out:str=None, # Folder for the run (default: a new one in runs/, named by time, iteration and seed)
+    compile:str='auto', # Compile the network for training: on, off, or auto, which is where it pays
 ):
     "Train one of the three networks on MNIST and check it against the target of 99.4 %."
     from fastai.callback.progress import ProgressCallback
@@ -56,11 +57,14 @@ def mnist_small_train(
     epochs = recipe.epochs if epochs is None else epochs
     if epochs < 1: raise InputError(f'--epochs {epochs} trains nothing: say 1 or more')
     if seed < 0: raise InputError(f'--seed {seed} is negative: say 0 or more')
+    choices = dict(on=True, off=False, auto=None)
+    if compile not in choices: raise InputError(f'unknown --compile {compile!r}: choose from {", ".join(choices)}')
     out = check_run_folder(out or f'runs/{datetime.now():%Y%m%d-%H%M%S}-iteration{iteration}-seed{seed}')
     images = load_images(data) if data in SOURCES else load_images(path=data)
     folder = make_run_folder(out)
 
-    learn = mnist_learner(recipe, mnist_dls(images=images, bs=recipe.bs), seed=seed, cbs=RunRecorder(folder))
+    dls = mnist_dls(images=images, bs=recipe.bs)
+    learn = mnist_learner(recipe, dls, seed=seed, compile=choices[compile], cbs=RunRecorder(folder))
     print(f'mnist_small {__version__}, iteration {iteration}: {num_params(learn.model):,} parameters, '
           f'{epochs} epoch{"s"*(epochs>1)}, seed {seed}')
     print(f'Data: {images}\nRun folder: {folder}', flush=True)

@@ -289,12 +289,24 @@ class ResidentDL(TfmdDL):
         super().__init__(dataset, bs=bs, num_workers=0, **kwargs)
 
     def create_batches(self, samps):
-        "Batches of the images whose indices `samps` gives; replaces one call for each image."
+        "Blocks of the images whose indices `samps` gives; replaces one call for each image."
         x,y = self.dataset.on(self.device or self.dataset.x.device)
-        for idxs in self.chunkify(samps):
-            i = torch.tensor(idxs, device=x.device)
+        samps = list(samps)
+        if self.drop_last: samps = samps[:len(samps)//self.bs*self.bs]
+        for i in torch.tensor(samps, dtype=torch.long, device=x.device).split(self.block):
             xb = TensorImageBW(x[i][:,None])
             yield (xb,) if y is None else (xb, TensorCategory(y[i]))
+
+    @property
+    def block(self) -> int:
+        "Images that are transformed at once: about 1,000 if each is transformed by itself, or else one batch."
+        alone = all(getattr(o, 'per_image', isinstance(o, (IntToFloatTensor, Normalize))) for o in self.after_batch.fs)
+        return self.bs*max(1, 1024//self.bs) if alone else self.bs
+
+    def __iter__(self):
+        if self.block == self.bs: yield from super().__iter__()
+        else:
+            for b in super().__iter__(): yield from zip(*[o.split(self.bs) for o in b])
 
     def new(self, dataset=None, cls=None, **kwargs):
         "A new loader with given arguments changed; `dataset` may be a list of images, as in `dls.test_dl`."

@@ -70,7 +70,7 @@ def describe_run(
     packages = ('torch', 'torchvision', 'fastai', 'fastcore')
     return dict(
         iteration=next((str(k) for k,v in RECIPES.items() if v == learn.recipe), 'own'),
-        recipe=asdict(learn.recipe), bs=learn.dls.train.bs, seed=learn.seed.seed, parameters=num_params(learn.model),
+        recipe=asdict(learn.recipe), bs=learn.dls.train.bs, seed=learn.seed.seed, compile=learn.fast_training.compile, parameters=num_params(learn.model),
         data=dict(info, training_images=len(train), validation_images=len(valid), validated_on=role),
         versions=dict(python=platform.python_version(), mnist_small=__version__, **{o:version(o) for o in packages}),
         machine=dict(platform=platform.platform(), device=str(learn.dls.device), threads=torch.get_num_threads()))
