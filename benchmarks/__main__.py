@@ -1,7 +1,8 @@
 """Train the 5,178-parameter network in several ways, side by side, and print how long an epoch takes with each.
 
 Each way runs in a process of its own, in turn, for several rounds, so that a machine whose speed drifts treats all
-alike; ratios to this library are taken within a round. A way whose packages are missing is skipped by name.
+alike (`--together`: all in one process); ratios to this library are taken within a round. A way whose packages are
+missing is skipped by name.
 """
 import argparse, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +15,10 @@ def one_run(name:str, data:str, folder:Path, batches:int|None) -> dict:
     "In this process: import, warm up, train and validate one epoch; seconds and peak memory."
     import warnings
     warnings.simplefilter('ignore')
-    from benchmarks.contenders import CONTENDERS, floor, images_from
+    from benchmarks.contenders import CONTENDERS, IMPORTS, floor, images_from
+    start = time.perf_counter()
+    exec(IMPORTS.get(name, 'import torch'), {})
+    imported = time.perf_counter()-start
     images = images_from(data)
     if name == 'floor': return dict(epoch=floor(images))
     start = time.perf_counter()
@@ -25,7 +29,26 @@ def one_run(name:str, data:str, folder:Path, batches:int|None) -> dict:
     accuracy = epoch(batches)
     end = time.perf_counter()
     peak = sum(resource.getrusage(o).ru_maxrss for o in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))/1024
-    return dict(epoch=end-warm, prepare=ready-start, warm_up=warm-ready, memory_mb=peak, accuracy=accuracy)
+    return dict(epoch=end-warm, imports=imported, prepare=ready-start, warm_up=warm-ready, memory_mb=peak,
+                accuracy=accuracy)
+
+
+def run_together(names:list, args) -> dict:
+    "Epochs of `names` in turn, all in this process, so that little time lies between those that are compared."
+    import warnings
+    warnings.simplefilter('ignore')
+    from benchmarks.contenders import CONTENDERS, images_from
+    images = images_from(args.data)
+    epochs = {o:CONTENDERS[o](images, args.folder) for o in names}
+    for f in epochs.values(): f(20)
+    seconds = {o:{} for o in names}
+    for i in range(args.rounds):
+        for name,f in epochs.items():
+            start = time.perf_counter()
+            f(args.batches)
+            seconds[name][i] = time.perf_counter()-start
+            print(f'round {i+1}  {name:<14} {seconds[name][i]:.2f} s', flush=True)
+    return seconds
 
 
 def run_apart(name:str, args) -> dict|str:
@@ -48,15 +71,15 @@ def versions() -> dict:
 
 
 def table(seconds:dict, runs:dict) -> list:
-    "A row for each way: minimum and median seconds, its time over the library's, preparation and memory."
-    heads = ('min s', 8), ('median s', 9), ('/ library', 10), ('range', 14), ('prepare s', 10), ('memory MB', 10)
+    "A row for each way: minimum and median seconds, its time over the library's, import and memory."
+    heads = ('min s', 8), ('median s', 9), ('/ library', 10), ('range', 14), ('import s', 10), ('memory MB', 10)
     rows = [' '.join([' '*14, *[o.rjust(w) for o,w in heads]])]
     for name,s in seconds.items():
         done = {i:o for i,o in s.items() if i in seconds.get('library', {})}
         ratios = [o/seconds['library'][i] for i,o in done.items()]
         span = f'{min(ratios):.2f} to {max(ratios):.2f}' if ratios else ''
         ratio = f'{statistics.median(ratios):.2f}' if ratios else ''
-        kept = [[r[k] for r in runs[name] if k in r] for k in ('prepare', 'memory_mb')]
+        kept = [[r[k] for r in runs[name] if k in r] for k in ('imports', 'memory_mb')]
         shown = [f'{statistics.median(o):.1f}' if o else '' for o in kept]
         rows.append(f'{name:<14} {min(s.values()):8.2f} {statistics.median(s.values()):9.2f} {ratio:>10} {span:>14} '
                     f'{shown[0]:>10} {shown[1]:>10}')
@@ -68,6 +91,7 @@ def main():
     p.add_argument('--rounds', type=int, default=3, help='epochs of each, in turn (default: 3)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     p.add_argument('--ways', default='', help='only these, separated by commas (default: all)')
+    p.add_argument('--together', action='store_true', help='all in one process, to tell small differences')
     p.add_argument('--json', type=Path, help='also write everything measured to this file')
     p.add_argument('--batches', type=int, help='this many batches in place of a whole epoch, to try the benchmark out')
     p.add_argument('--only', help=argparse.SUPPRESS)
@@ -75,13 +99,14 @@ def main():
     args = p.parse_args()
     if args.only: return print(json.dumps(one_run(args.only, args.data, args.folder, args.batches)))
     from benchmarks.contenders import CONTENDERS
-    names = args.ways.split(',') if args.ways else [*CONTENDERS, 'floor']
+    names = args.ways.split(',') if args.ways else [*CONTENDERS, 'floor'][:-1 if args.together else None]
     unknown = [o for o in names if o not in [*CONTENDERS, 'floor']]
     if unknown: p.exit(2, f'{p.prog}: unknown way {unknown[0]!r}: choose from {", ".join(CONTENDERS)}, floor\n')
     with tempfile.TemporaryDirectory() as folder:
         args.folder = Path(folder)
         seconds,runs,skipped = {o:{} for o in names},{o:[] for o in names},{}
-        for i in range(args.rounds):
+        if args.together: seconds = run_together(names, args)
+        for i in range(0 if args.together else args.rounds):
             for name in (o for o in names if o not in skipped):
                 out = run_apart(name, args)
                 if isinstance(out, str): skipped[name] = out
@@ -91,8 +116,8 @@ def main():
     machine = dict(platform=platform.platform(), cores=os.cpu_count(), python=platform.python_version())
     print('\n'.join(['', *table({k:v for k,v in seconds.items() if v}, runs), '', f'{machine}', f'{versions()}']))
     if args.json:
-        report = dict(machine=machine, versions=versions(), rounds=args.rounds, batches=args.batches, runs=runs,
-                      skipped=skipped)
+        report = dict(machine=machine, versions=versions(), rounds=args.rounds, batches=args.batches, seconds=seconds,
+                      runs=runs, skipped=skipped)
         args.json.write_text(json.dumps(report, indent=1)+'\n')
 
 

@@ -3,5 +3,6 @@ from mnist_small.data import *
 from mnist_small.augment import *
 from mnist_small.models import *
 from mnist_small.callbacks import *
+from mnist_small.speed import *
 from mnist_small.learner import *
 from mnist_small.runs import *
