@@ -70,7 +70,8 @@ def describe_run(
     packages = ('torch', 'torchvision', 'fastai', 'fastcore')
     return dict(
         iteration=next((str(k) for k,v in RECIPES.items() if v == learn.recipe), 'own'),
-        recipe=asdict(learn.recipe), bs=learn.dls.train.bs, seed=learn.seed.seed, compile=learn.fast_training.compile, parameters=num_params(learn.model),
+        recipe=asdict(learn.recipe), bs=learn.dls.train.bs, seed=learn.seed.seed,
+        compile=learn.fast_training.compile, parameters=num_params(learn.model),
         data=dict(info, training_images=len(train), validation_images=len(valid), validated_on=role),
         versions=dict(python=platform.python_version(), mnist_small=__version__, **{o:version(o) for o in packages}),
         machine=dict(platform=platform.platform(), device=str(learn.dls.device), threads=torch.get_num_threads()))
@@ -103,5 +104,6 @@ class RunRecorder(Callback):
         if not self.trained: return
         self.trained = False
         state = {k:v.detach().cpu().contiguous() for k,v in self.model.state_dict().items()}
-        source = getattr(self.dls.train_ds, 'info', dict(source='custom'))['source'] # so that nobody takes other weights for MNIST's
+        # so that nobody takes other weights for MNIST's
+        source = getattr(self.dls.train_ds, 'info', dict(source='custom'))['source']
         write_whole(self.folder/'model.safetensors', save(state, metadata=dict(source=source)))
