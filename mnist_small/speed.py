@@ -13,6 +13,7 @@ import torch
 from fastai.callback.core import Callback
 from fastai.imports import noop
 from fastai.optimizer import OptimWrapper
+from fastcore.basics import patch
 from torch import Tensor, nn
 
 # %% ../nbs/03a_speed.ipynb #21249b8a
@@ -90,23 +91,27 @@ class FastTraining(Callback):
         self.after_pred()
         self._layout(torch.contiguous_format)
 
-    def _layout(self, memory_format):
-        to_layout(self.model, memory_format)
-        if isinstance(self.opt, OptimWrapper): match_layout(self.opt.opt.state)
+# %% ../nbs/03a_speed.ipynb #c4e81b7d
+@patch
+def _layout(self:FastTraining, memory_format):
+    to_layout(self.model, memory_format)
+    if isinstance(self.opt, OptimWrapper): match_layout(self.opt.opt.state)
 
-    def _decide(self, shapes):
-        self.decided,before,self.why_not = True,self.why_not,None
-        if shapes != self.shapes or self.compile is False: self.why_not = self._compile(shapes)
-        if self.why_not is None: self._layout(torch.channels_last)
-        elif self.compile is not False and self.why_not != before and self.learn.logger != noop:
-            print(f'Not compiled: {self.why_not}.', flush=True)
+@patch
+def _decide(self:FastTraining, shapes):
+    self.decided,before,self.why_not = True,self.why_not,None
+    if shapes != self.shapes or self.compile is False: self.why_not = self._compile(shapes)
+    if self.why_not is None: self._layout(torch.channels_last)
+    elif self.compile is not False and self.why_not != before and self.learn.logger != noop:
+        print(f'Not compiled: {self.why_not}.', flush=True)
 
-    def _compile(self, shapes) -> str|None:
-        "Compile, or say why not."
-        steps = self.n_epoch*self.n_iter
-        if self.compile is False: return 'not asked for'
-        if self.xb[0].device.type != 'cpu': return 'not measured on GPUs'
-        if self.compile is None and steps < self.min_steps: return f'{steps:,} steps would not win back what it takes'
-        try: self.compiled = compile_tried(self.model, self.loss_func, self.xb, self.yb)
-        except Exception as e: return f'{type(e).__name__}: {e}'.splitlines()[0] # torch has no common type for these
-        self.shapes = shapes
+@patch
+def _compile(self:FastTraining, shapes) -> str|None:
+    "Compile, or say why not."
+    steps = self.n_epoch*self.n_iter
+    if self.compile is False: return 'not asked for'
+    if self.xb[0].device.type != 'cpu': return 'not measured on GPUs'
+    if self.compile is None and steps < self.min_steps: return f'{steps:,} steps would not win back what it takes'
+    try: self.compiled = compile_tried(self.model, self.loss_func, self.xb, self.yb)
+    except Exception as e: return f'{type(e).__name__}: {e}'.splitlines()[0] # torch has no common type for these
+    self.shapes = shapes
