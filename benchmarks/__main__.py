@@ -99,9 +99,10 @@ def main():
     args = p.parse_args()
     if args.only: return print(json.dumps(one_run(args.only, args.data, args.folder, args.batches)))
     from benchmarks.contenders import CONTENDERS
-    names = args.ways.split(',') if args.ways else [*CONTENDERS, 'floor'][:-1 if args.together else None]
-    unknown = [o for o in names if o not in [*CONTENDERS, 'floor']]
-    if unknown: p.exit(2, f'{p.prog}: unknown way {unknown[0]!r}: choose from {", ".join(CONTENDERS)}, floor\n')
+    ways = [*CONTENDERS] if args.together else [*CONTENDERS, 'floor']
+    names = args.ways.split(',') if args.ways else ways
+    unknown = [o for o in names if o not in ways]
+    if unknown: p.exit(2, f'{p.prog}: unknown way {unknown[0]!r}: choose from {", ".join(ways)}\n')
     with tempfile.TemporaryDirectory() as folder:
         args.folder = Path(folder)
         seconds,runs,skipped = {o:{} for o in names},{o:[] for o in names},{}

@@ -144,7 +144,8 @@ class LeanLearner(Learner):
 
     def _set_device(self, b):
         # fastai goes through the batch to move each tensor; a `ResidentDL` has made it where it belongs
-        return b if b[0].device == next(self.model.parameters()).device else super()._set_device(b)
+        made = isinstance(self.dl, ResidentDL) and b[0].device == next(self.model.parameters()).device
+        return b if made else super()._set_device(b)
 
 # %% ../nbs/04_learner.ipynb #d0c92d90
 class RecipeLearner(LeanLearner):

@@ -64,8 +64,8 @@ def to_layout(
 class FastTraining(Callback):
     "Train the network compiled and channels-last where that pays."
     order,run_valid,min_steps = 90,False,4000 # after all that changes a batch
-    _stateattrs = 'compiled','shapes' # not pickled
-    compiled,shapes = None,None # the network, and the batch it was compiled for
+    _stateattrs = 'compiled','made_for' # not pickled
+    compiled,made_for = None,(None, None) # the compiled network; the network and the batch that it was made for
     def __init__(self,
         compile:bool|None=None # Whether to compile; None: where it pays
     ):
@@ -80,11 +80,12 @@ class FastTraining(Callback):
     def before_batch(self):
         learn = self.learn
         # plain tensors: fastai's own types take time in each operation, and from here on nobody asks for them
-        learn.xb,learn.yb = [tuple(o.as_subclass(Tensor) for o in b) for b in (learn.xb, learn.yb)]
-        shapes = [o.shape for o in learn.xb]
+        learn.xb,learn.yb = [tuple(o.as_subclass(Tensor) if isinstance(o, Tensor) else o for o in b)
+                             for b in (learn.xb, learn.yb)]
+        shapes = [getattr(o, 'shape', None) for o in learn.xb]
         if not self.decided: self._decide(shapes)
         # `Module.compile` sets this attribute; it is taken away again, so that all but training stays uncompiled
-        if self.why_not is None and shapes == self.shapes: learn.model._compiled_call_impl = self.compiled
+        if self.why_not is None and shapes == self.made_for[1]: learn.model._compiled_call_impl = self.compiled
 
     def after_pred(self): self.learn.model._compiled_call_impl = None
     def after_fit(self):
@@ -100,7 +101,8 @@ def _layout(self:FastTraining, memory_format):
 @patch
 def _decide(self:FastTraining, shapes):
     self.decided,before,self.why_not = True,self.why_not,None
-    if shapes != self.shapes or self.compile is False: self.why_not = self._compile(shapes)
+    made = self.made_for[0] is self.model and self.made_for[1] == shapes
+    if not made or self.compile is False: self.why_not = self._compile(shapes)
     if self.why_not is None: self._layout(torch.channels_last)
     elif self.compile is not False and self.why_not != before and self.learn.logger != noop:
         print(f'Not compiled: {self.why_not}.', flush=True)
@@ -110,8 +112,8 @@ def _compile(self:FastTraining, shapes) -> str|None:
     "Compile, or say why not."
     steps = self.n_epoch*self.n_iter
     if self.compile is False: return 'not asked for'
-    if self.xb[0].device.type != 'cpu': return 'not measured on GPUs'
+    if next(self.model.parameters()).device.type != 'cpu': return 'not measured on GPUs'
     if self.compile is None and steps < self.min_steps: return f'{steps:,} steps would not win back what it takes'
     try: self.compiled = compile_tried(self.model, self.loss_func, self.xb, self.yb)
     except Exception as e: return f'{type(e).__name__}: {e}'.splitlines()[0] # torch has no common type for these
-    self.shapes = shapes
+    self.made_for = self.model,shapes
