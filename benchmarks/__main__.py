@@ -2,9 +2,10 @@
 
 Each way runs in a process of its own, in turn, for several rounds, so that a machine whose speed drifts treats all
 alike (`--together`: all in one process); ratios to this library are taken within a round. A way whose packages are
-missing is skipped by name.
+missing is skipped by name. Memory is that of a process and its children, with shared pages counted once, looked at
+twice a second; it needs psutil.
 """
-import argparse, json, os, platform, resource, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, platform, statistics, subprocess, sys, tempfile, time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,7 +13,7 @@ PACKAGES = ('torch', 'torchvision', 'fastai', 'lightning', 'keras', 'jax')
 
 
 def one_run(name:str, data:str, folder:Path, batches:int|None) -> dict:
-    "In this process: import, warm up, train and validate one epoch; seconds and peak memory."
+    "In this process: import, warm up, train and validate one epoch; how many seconds each takes."
     import warnings
     warnings.simplefilter('ignore')
     from benchmarks.contenders import CONTENDERS, IMPORTS, floor, images_from
@@ -28,9 +29,7 @@ def one_run(name:str, data:str, folder:Path, batches:int|None) -> dict:
     warm = time.perf_counter()
     accuracy = epoch(batches)
     end = time.perf_counter()
-    peak = sum(resource.getrusage(o).ru_maxrss for o in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))/1024
-    return dict(epoch=end-warm, imports=imported, prepare=ready-start, warm_up=warm-ready, memory_mb=peak,
-                accuracy=accuracy)
+    return dict(epoch=end-warm, imports=imported, prepare=ready-start, warm_up=warm-ready, accuracy=accuracy)
 
 
 def run_together(names:list, args) -> dict:
@@ -51,14 +50,34 @@ def run_together(names:list, args) -> dict:
     return seconds
 
 
+def peak_memory(process:subprocess.Popen) -> float|None:
+    "Wait for a process to end; the most memory in MB that it and its children had, or None without psutil."
+    try: import psutil
+    except ImportError:
+        process.wait()
+        return None
+    most = 0
+    while process.poll() is None:
+        try:
+            own = psutil.Process(process.pid)
+            most = max(most, sum(o.memory_full_info().pss for o in (own, *own.children(recursive=True))))
+        except psutil.Error: pass # one of them has just ended
+        time.sleep(.5)
+    return most/2**20
+
+
 def run_apart(name:str, args) -> dict|str:
     "`one_run` in a process of its own; its last line of output, or why there is none."
     extra = ['--batches', str(args.batches)] if args.batches else []
     command = [sys.executable, '-m', 'benchmarks', '--only', name, '--data', args.data, '--folder', str(args.folder)]
     command += extra
-    r = subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'PYTHONWARNINGS':'ignore'})
-    if r.returncode == 0: return json.loads(r.stdout.splitlines()[-1])
-    return r.stderr.strip().splitlines()[-1] if r.stderr.strip() else f'ended with {r.returncode}'
+    with tempfile.TemporaryFile('w+') as out, tempfile.TemporaryFile('w+') as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, 'PYTHONWARNINGS':'ignore'})
+        memory = peak_memory(process)
+        for o in (out, err): o.seek(0)
+        if process.returncode == 0: return dict(json.loads(out.read().splitlines()[-1]), memory_mb=memory)
+        said = err.read().strip()
+        return said.splitlines()[-1] if said else f'ended with {process.returncode}'
 
 
 def versions() -> dict:
@@ -79,7 +98,7 @@ def table(seconds:dict, runs:dict) -> list:
         ratios = [o/seconds['library'][i] for i,o in done.items()]
         span = f'{min(ratios):.2f} to {max(ratios):.2f}' if ratios else ''
         ratio = f'{statistics.median(ratios):.2f}' if ratios else ''
-        kept = [[r[k] for r in runs[name] if k in r] for k in ('imports', 'memory_mb')]
+        kept = [[r[k] for r in runs[name] if r.get(k)] for k in ('imports', 'memory_mb')]
         shown = [f'{statistics.median(o):.1f}' if o else '' for o in kept]
         rows.append(f'{name:<14} {min(s.values()):8.2f} {statistics.median(s.values()):9.2f} {ratio:>10} {span:>14} '
                     f'{shown[0]:>10} {shown[1]:>10}')

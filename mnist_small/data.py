@@ -288,6 +288,11 @@ class ResidentDL(TfmdDL):
         # worker processes would copy what is in memory already
         super().__init__(dataset, bs=bs, num_workers=0, **kwargs)
 
+    def shuffle_fn(self, idxs):
+        "As in fastai, in one call: `random.sample` of 60,000 takes as long as four steps of training."
+        draw = torch.Generator().manual_seed(self.rng.getrandbits(63))
+        return torch.tensor(idxs)[torch.randperm(len(idxs), generator=draw)].tolist()
+
     def create_batches(self, samps):
         "Blocks of the images whose indices `samps` gives; replaces one call for each image."
         x,y = self.dataset.on(self.device or self.dataset.x.device)

@@ -58,7 +58,7 @@ def to_layout(
 ):
     "Bring the weights of the convolutions in `model` into `memory_format`."
     for p in model.parameters():
-        if p.ndim == 4: p.data = p.data.contiguous(memory_format=memory_format)
+        if p.ndim == 4: p.data = p.data.to(memory_format=memory_format)
 
 # %% ../nbs/03a_speed.ipynb #0496d872
 class FastTraining(Callback):
