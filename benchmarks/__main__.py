@@ -5,11 +5,10 @@ alike (`--together`: all in one process); ratios to this library are taken withi
 missing is skipped by name. Memory is that of a process and its children, with shared pages counted once, looked at
 twice a second; it needs psutil.
 """
-import argparse, json, os, platform, statistics, subprocess, sys, tempfile, time
-from importlib.metadata import PackageNotFoundError, version
+import argparse, json, os, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
-PACKAGES = ('torch', 'torchvision', 'fastai', 'lightning', 'keras', 'jax')
+from benchmarks.turns import report, versions
 
 
 def one_run(name:str, data:str, folder:Path, batches:int|None) -> dict:
@@ -80,15 +79,6 @@ def run_apart(name:str, args) -> dict|str:
         return said.splitlines()[-1] if said else f'ended with {process.returncode}'
 
 
-def versions() -> dict:
-    "Versions of the packages that are compared, where installed."
-    out = {}
-    for o in PACKAGES:
-        try: out[o] = version(o)
-        except PackageNotFoundError: out[o] = None
-    return out
-
-
 def table(seconds:dict, runs:dict) -> list:
     "A row for each way: minimum and median seconds, its time over the library's, import and memory."
     heads = ('min s', 8), ('median s', 9), ('/ library', 10), ('range', 14), ('import s', 10), ('memory MB', 10)
@@ -133,12 +123,8 @@ def main():
                 else: seconds[name][i] = out['epoch']; runs[name].append(out)
                 said = f'skipped: {out}' if isinstance(out, str) else f'{out["epoch"]:.2f} s'
                 print(f'round {i+1}  {name:<14} {said}', flush=True)
-    machine = dict(platform=platform.platform(), cores=os.cpu_count(), python=platform.python_version())
-    print('\n'.join(['', *table({k:v for k,v in seconds.items() if v}, runs), '', f'{machine}', f'{versions()}']))
-    if args.json:
-        report = dict(machine=machine, versions=versions(), rounds=args.rounds, batches=args.batches, seconds=seconds,
-                      runs=runs, skipped=skipped)
-        args.json.write_text(json.dumps(report, indent=1)+'\n')
+    print('\n'.join(['', *table({k:v for k,v in seconds.items() if v}, runs), '', f'{versions()}']))
+    report(args, rounds=args.rounds, batches=args.batches, seconds=seconds, runs=runs, skipped=skipped)
 
 
 if __name__ == '__main__': main()

@@ -6,3 +6,4 @@ from mnist_small.callbacks import *
 from mnist_small.speed import *
 from mnist_small.learner import *
 from mnist_small.runs import *
+from mnist_small.sweep import *

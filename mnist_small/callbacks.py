@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SeedCallback', 'format_row', 'SmoothLoss', 'TrainingLog', 'ConsoleProgress', 'AveragedWeights', 'PatienceCallback',
-           'Verdict', 'target_verdict', 'meets_target']
+           'Verdict', 'not_for_target', 'target_verdict', 'meets_target']
 
 # %% ../nbs/03_callbacks.ipynb #58795306
 import random, time
@@ -182,6 +182,17 @@ class Verdict:
     __repr__ = __str__
 
 # %% ../nbs/03_callbacks.ipynb #9bce93d2
+def not_for_target(
+    trained_on:str, # Source of the training images: 'mnist', 'digits' or 'custom'
+    validated_on:str, # and of those that it was validated on
+    role:str # What those were: 'test' or 'holdout'
+) -> str|None:
+    "Why the target does not apply; None if it does."
+    for verb,source in (('trained', trained_on), ('validated', validated_on)):
+        name = 'the embedded digits' if source == 'digits' else 'other images'
+        if source != 'mnist': return f'{verb} on {name}, not on MNIST'
+    if role != 'test': return 'validated on held-out training images, not on the test images'
+
 def target_verdict(
     accuracies:list, # Test accuracy of every epoch, as fractions
     parameters:int, # Trainable parameters
@@ -205,11 +216,8 @@ def meets_target(
     learn:Learner, # A learner with `TrainingLog`, trained
 ) -> Verdict: # True in a condition if the target is met
     "Hold all epochs that `learn` has trained against the target."
-    for ds,role in ((learn.dls.train_ds, 'train'), (learn.dls.valid_ds, 'test')):
-        source = ds.info['source'] if isinstance(ds, DigitDataset) else 'custom'
-        if source != 'mnist':
-            name = 'the embedded digits' if source == 'digits' else 'other images'
-            return Verdict(None, f'{"trained" if role == "train" else "validated"} on {name}, not on MNIST')
-        if ds.role != role:
-            return Verdict(None, 'validated on held-out training images, not on the test images')
+    train,valid = [(o.info['source'], o.role) if isinstance(o, DigitDataset) else ('custom', 'other')
+                   for o in (learn.dls.train_ds, learn.dls.valid_ds)]
+    reason = not_for_target(train[0], valid[0], valid[1] if train[1] == 'train' else 'other')
+    if reason: return Verdict(None, reason)
     return target_verdict([o['accuracy'] for o in learn.training_log.history], num_params(learn.model))

@@ -1,0 +1,98 @@
+"""What each part of the fast path buys: short epochs with all parts, and with one of them left out, in turn.
+
+A short epoch trains on every fourth image and validates on every fourth test image.
+"""
+import statistics
+
+from benchmarks.turns import BS, arguments, epochs_of, few, in_turn, report
+
+
+def compiled(): return dict(compile=False)
+
+def channels_last():
+    from mnist_small import speed
+    speed.to_layout = lambda *args: None
+
+def strides_of_first_layer():
+    from mnist_small import speed
+    def to_layout(model, memory_format):
+        for p in model.parameters():
+            if p.ndim == 4: p.data = p.data.contiguous(memory_format=memory_format)
+    speed.to_layout = to_layout
+
+def memory_kept():
+    from mnist_small import speed
+    speed.keep_freed_memory = lambda: False
+
+def a_thousand_images_transformed_at_once():
+    from mnist_small.data import ResidentDL
+    ResidentDL.block = property(lambda self: self.bs)
+
+def one_product_for_all_grids():
+    import torch.nn.functional as F
+    from mnist_small import augment
+    augment.affine_grid = lambda m, h, w: F.affine_grid(m, (len(m),1,h,w), align_corners=False)
+
+def shuffled_in_one_call():
+    from fastai.data.core import TfmdDL
+    from mnist_small.data import ResidentDL
+    ResidentDL.shuffle_fn = TfmdDL.shuffle_fn
+
+def validation_in_large_batches(): return dict(val_bs=BS)
+
+def fused_optimiser():
+    import torch
+    from fastai.optimizer import OptimWrapper
+    from functools import partial
+    from mnist_small.learner import OPTIMISERS
+    OPTIMISERS['sgd'] = partial(OptimWrapper, opt=partial(torch.optim.SGD, momentum=.9, nesterov=True))
+
+def averages_in_one_call():
+    import torch
+    def lerp(average, live, share):
+        for a,b in zip(average, live): a.lerp_(b, share)
+    torch._foreach_lerp_ = lerp
+
+def events_only_to_who_has_them():
+    from fastai.learner import Learner
+    from mnist_small.learner import LeanLearner
+    LeanLearner.__call__,LeanLearner._set_device = Learner.__call__,Learner._set_device
+
+def lean_loss_metric_and_schedule():
+    from fastai.callback.schedule import ParamScheduler
+    from fastai.learner import AvgMetric, AvgSmoothLoss
+    from fastai.losses import CrossEntropyLossFlat
+    from fastai.metrics import accuracy
+    from mnist_small import callbacks, learner
+    learner.DigitLoss,learner.Accuracy = CrossEntropyLossFlat,lambda: AvgMetric(accuracy)
+    learner.LeanScheduler,callbacks.SmoothLoss = ParamScheduler,AvgSmoothLoss
+
+
+PARTS = {o.__name__.replace('_', ' '):o for o in (
+    compiled, channels_last, strides_of_first_layer, memory_kept, a_thousand_images_transformed_at_once,
+    one_product_for_all_grids, shuffled_in_one_call, validation_in_large_batches, fused_optimiser,
+    averages_in_one_call, events_only_to_who_has_them, lean_loss_metric_and_schedule)}
+"What can be left out, by name: a function that replaces it, or gives other arguments."
+
+
+def setup(part:str|None, data:str):
+    "An epoch without `part`."
+    changed = PARTS[part]() or {} if part else {}
+    from mnist_small.data import mnist_dls
+    from mnist_small.learner import mnist_learner
+    dls = mnist_dls(images=few(data), bs=BS, val_bs=changed.pop('val_bs', 1000))
+    return epochs_of(mnist_learner(3, dls, **{'compile':True, **changed}))
+
+
+def main():
+    args = arguments(__doc__, 'steps', 7)
+    seconds = in_turn({o or 'all':(setup, o, args.data) for o in (None, *PARTS)}, args.rounds)
+    print(f'\n{"left out":<42} {"seconds":>8} {"/ all":>7}  middle half')
+    for name,s in seconds.items():
+        ratios = [a/b for a,b in zip(s, seconds['all'])]
+        low,_,high = statistics.quantiles(ratios, n=4)
+        print(f'{name:<42} {statistics.median(s):8.2f} {statistics.median(ratios):7.3f}  {low:.3f} to {high:.3f}')
+    report(args, seconds=seconds)
+
+
+if __name__ == '__main__': main()
