@@ -80,6 +80,7 @@ def sweep(
 ) -> list: # A complete `Run` for each seed that did not fail
     "Train with each of `seeds` what is not in `folder` yet."
     from joblib import Parallel, delayed, parallel_config # here, because few who import this module sweep
+    from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
     recipe = get_recipe(recipe)
     epochs = recipe.epochs if epochs is None else epochs
@@ -101,6 +102,7 @@ def sweep(
                 say(f'seed {seed}: {failure or last}  ({done} of {len(seeds)} runs, {spent/60:.1f} min, '
                     f'about {left/60:.1f} to go)')
     except TerminatedWorkerError: say('A process was killed, and the runs beside it ended with it: call again to finish.')
+    finally: get_reusable_executor().shutdown() # its processes would stay for minutes
     return [Run(o) for o in folders.values() if _present(o, recipe, epochs, valid, checksums)]
 
 def _labelled(seed, *args): return seed, _train(*args)
