@@ -2,7 +2,8 @@
 
 nbdev's own command for this calls Quarto, which is not in Python's package registries. Here markdown is taken as it is,
 code cells become fenced blocks, and their text outputs follow as blocks of their own. Links, which start from the
-notebook's folder there, start from the root here.
+notebook's folder there, start from the root here. Cells marked `#| hide` are left out, and the code of those marked
+`#| echo: false`.
 """
 import argparse, json, posixpath, re, sys
 from pathlib import Path
@@ -17,17 +18,19 @@ def from_root(text:str) -> str:
 
 
 def readme(notebook:Path) -> str:
-    "The text of README.md for `notebook`; cells marked `#| hide` are left out."
+    "The text of README.md for `notebook`."
     parts = []
     for cell in json.loads(notebook.read_text(encoding='utf-8'))['cells']:
         text = ''.join(cell['source'])
         if cell['cell_type'] == 'markdown': parts.append(from_root(text))
         elif not text.startswith('#| hide'):
             code = '\n'.join(o for o in text.splitlines() if not o.startswith('#|')).strip()
-            parts.append(f'```python\n{code}\n```')
+            if not text.startswith('#| echo: false'): parts.append(f'```python\n{code}\n```')
             for out in cell['outputs']:
-                shown = ''.join(out.get('text', '') or out.get('data', {}).get('text/plain', ''))
-                if shown: parts.append(f'```\n{shown.rstrip()}\n```')
+                data = out.get('data', {})
+                shown = ''.join(out.get('text', '') or data.get('text/plain', '')).rstrip()
+                if 'text/markdown' in data: parts.append(from_root(''.join(data['text/markdown'])))
+                elif shown: parts.append(f'```\n{shown}\n```')
     head = '<!-- Written by docs/readme.py from nbs/index.ipynb: edit that. -->'
     return '\n\n'.join([head, *parts]) + '\n'
 

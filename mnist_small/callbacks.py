@@ -101,15 +101,16 @@ class AveragedWeights(Callback):
     "Validate, and end with, the exponential moving average of the weights and of batch norm's statistics."
     order,_only_train_loop = 12,True # after mixed precision
     def __init__(self,
-        decay:float=.998 # Share of the average that is kept in each step
-    ): self.decay,self.steps,self.live,self.average,self.raw = decay,0,None,None,None
+        decay:float=.998, # Share of the average that is kept in each step
+        start:float=0. # Share of the training before averaging begins
+    ): self.decay,self.start,self.steps,self.live,self.average,self.raw = decay,start,0,None,None,None
 
     def before_train(self):
         if self.raw is not None: self._load(self.raw)
         self.raw = None
 
     def after_step(self):
-        if _finding_lr(self): return
+        if _finding_lr(self) or self.train_iter < self.start*self.n_epoch*self.n_iter: return
         if self.average is None:
             self.live = [o for o in self.model.state_dict().values() if o.is_floating_point()]
             self.average = [o.clone() for o in self.live]

@@ -6,24 +6,34 @@
 __all__ = ['command', 'mnist_small_train', 'mnist_small_report', 'mnist_small_sweep']
 
 # %% ../nbs/08_cli.ipynb #58795306
-import os, sys, warnings
+import argparse, os, sys, warnings
 from datetime import datetime
 from functools import wraps
+from inspect import Parameter
 
-from fastcore.script import Param, anno_parser
+from fastcore.docments import docments
 
 # %% ../nbs/08_cli.ipynb #21249b8a
+def _parser(func) -> argparse.ArgumentParser:
+    "Options from the parameters of `func` and their docments; a list without a default takes one or more words."
+    parser = argparse.ArgumentParser(prog=func.__name__, description=func.__doc__)
+    for name,o in docments(func, full=True, returns=False).items():
+        if o.default is Parameter.empty: parser.add_argument(name, nargs='+', help=o.docment)
+        else:
+            told = '' if o.default in (None, '') else ' (default: %(default)s)'
+            parser.add_argument(f'--{name}', type=o.anno, default=o.default, help=o.docment.replace('%', '%%')+told)
+    return parser
+
 def command(func):
     "Make a console command of `func`: its options come from the docments, bad input ends in one line."
     @wraps(func)
     def run():
-        parser = anno_parser(func, prog=func.__name__)
+        parser = _parser(func)
         def fail(text, code):
             print(f'{parser.prog}: {text}', file=sys.stderr)
             sys.exit(code)
         parser.error = lambda text: fail(f'{text} (see {parser.prog} --help)', 2)
         args = vars(parser.parse_args())
-        for o in ('pdb', 'xtra'): args.pop(o) # call_parse's own
         if not sys.warnoptions:
             warnings.simplefilter('ignore')
             os.environ['PYTHONWARNINGS'] = 'ignore' # for processes that are started from here
@@ -85,7 +95,7 @@ def mnist_small_train(
 # %% ../nbs/08_cli.ipynb #f92704ce
 @command
 def mnist_small_report(
-    runs:Param('Run folders', nargs='+'),
+    runs:list, # Run folders
     out:str='report', # Folder for report.md and its pictures, new or empty
     data:str='auto', # Where the images of the pictures come from: auto, mnist, digits, or a folder
 ):
@@ -114,18 +124,18 @@ def mnist_small_sweep(
     from pathlib import Path
     from mnist_small.data import InputError
     from mnist_small.learner import get_recipe
-    from mnist_small.runs import write_whole
-    from mnist_small.sweep import changed_recipe, describe, parse_seeds, summary, sweep, sweep_csv
+    from mnist_small.sweep import changed_recipe, describe, parse_seeds, seeds_frame, summary, sweep, write_sweep
 
     if jobs < 1: raise InputError(f'--jobs {jobs} runs nothing: say 1 or more')
     if epochs is not None and epochs < 1: raise InputError(f'--epochs {epochs} trains nothing: say 1 or more')
     if csv and Path(csv).exists(): raise InputError(f'{csv} exists: name another file with --csv')
+    if csv and not Path(csv).parent.is_dir(): raise InputError(f'{Path(csv).parent} is not a folder: make it first')
     recipe,seeds,compiled = changed_recipe(get_recipe(iteration), change),parse_seeds(seeds),_compile_choice(compile)
     parts = [f'iteration{iteration}', *filter(None, change.replace(' ', '').split(',')), *[valid][:valid != 'test']]
     out = out or 'sweeps/'+'-'.join(parts)
     print(f'Runs in {out}', flush=True)
     runs = sweep(recipe, seeds, out, jobs, epochs, data, valid, compiled,
                  say=lambda o: print(o, flush=True))
-    print(describe(summary(runs)))
-    if csv: write_whole(Path(csv), sweep_csv(runs, f'mnist_small_sweep {" ".join(sys.argv[1:])}').encode())
+    print(describe(summary(seeds_frame(runs))))
+    if csv: write_sweep(csv, runs, f'mnist_small_sweep {" ".join(sys.argv[1:])}')
     if len(runs) < len(seeds): raise InputError(f'{len(seeds)-len(runs)} of {len(seeds)} runs are missing')

@@ -51,12 +51,15 @@ class Recipe:
     max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', 0.)
     max_shear: float = _hp('degrees', 'augmentation: slanted this far either way', 0.)
     ema_decay: float|None = _hp('per step', 'share of the averaged weights kept in each step; None: no averaging', None)
+    ema_start: float = _hp('fraction', 'share of the training before averaging begins', 0.)
+    label_smoothing: float = _hp('fraction', 'of the probability spread over all digits, against being too sure', 0.)
+    bn_momentum: float = _hp('per step', "how much of a batch goes into batch norm's running statistics", .1)
     patience: int = _hp('epochs', 'stops after so many without a better validation loss, as the original does', 10)
     epochs: int = _hp('epochs', 'what the target allows', 15)
 
     def __str__(self):
         rows = [(f.name, str(getattr(self, f.name)), f.metadata['unit'], f.metadata['reason']) for f in fields(self)]
-        return '\n'.join(f'{n:<11} {v:<18} {u:<9} {r}' for n,v,u,r in rows)
+        return '\n'.join(f'{n:<15} {v:<18} {u:<9} {r}' for n,v,u,r in rows)
     __repr__ = __str__
 
 # %% ../nbs/04_learner.ipynb #91463d2e
@@ -212,10 +215,13 @@ def mnist_learner(
         with torch.random.fork_rng(devices=[]): # the first weights depend on the seed alone, and nothing else on them
             torch.manual_seed(seed)
             model = MODELS[recipe.model]()
+        for m in model.modules():
+            if isinstance(m, nn.BatchNorm2d): m.momentum = recipe.bn_momentum
     own = [SeedCallback(seed), TrainingLog(), PatienceCallback(recipe.patience), FastTraining(compile)]
-    if recipe.ema_decay is not None: own.append(AveragedWeights(recipe.ema_decay))
+    if recipe.ema_decay is not None: own.append(AveragedWeights(recipe.ema_decay, recipe.ema_start))
     learn = RecipeLearner(
-        _augmented(dls, recipe), model, loss_func=DigitLoss(), opt_func=OPTIMISERS[recipe.opt], lr=recipe.lr,
-        wd=recipe.wd, moms=recipe.moms, metrics=Accuracy(), cbs=own+listify(cbs), path=path)
+        _augmented(dls, recipe), model, loss_func=DigitLoss(label_smoothing=recipe.label_smoothing),
+        opt_func=OPTIMISERS[recipe.opt], lr=recipe.lr, wd=recipe.wd, moms=recipe.moms, metrics=Accuracy(),
+        cbs=own+listify(cbs), path=path)
     learn.recipe = recipe
     return learn

@@ -14,6 +14,7 @@ from fastai.callback.core import Callback
 from fastai.imports import noop
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
+from .fused import fused_backend
 from torch import Tensor, nn
 
 # %% ../nbs/03a_speed.ipynb #21249b8a
@@ -46,9 +47,9 @@ def compile_tried(
     trial = deepcopy(model)
     to_layout(trial, torch.channels_last)
     with torch.random.fork_rng(devices=[]):
-        trial.compile(dynamic=False)
+        trial.compile(dynamic=False, backend=fused_backend)
         loss_func(trial(*xb), *yb).backward()
-    model.compile(dynamic=False)
+    model.compile(dynamic=False, backend=fused_backend)
     compiled,model._compiled_call_impl = model._compiled_call_impl,None
     return compiled
 
