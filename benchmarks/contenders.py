@@ -237,7 +237,7 @@ def bare_recipe(images, folder):
     return bare_fast(images, folder, recipe=True)
 
 
-def library(images, folder, compile=True):
+def library(images, folder, compile='fused'):
     "This library: learn.fit_one_cycle."
     from mnist_small.data import mnist_dls
     from mnist_small.learner import RECIPES, mnist_learner
@@ -260,7 +260,8 @@ CONTENDERS = {f.__name__:f for f in (library, library_eager, bare_fast, bare_rec
                                      lightning, keras_jax)}
 "What is compared."
 
-IMPORTS = dict(library='from mnist_small.all import *', original='import torch, torchvision',
+OURS = 'from mnist_small.all import *'
+IMPORTS = dict(library=OURS, library_eager=OURS, original='import torch, torchvision',
                fastai_stock='from fastai.vision.all import *', lightning='import lightning, torchvision',
                keras_jax='import os; os.environ["KERAS_BACKEND"] = "jax"; import keras')
 "What a user of each imports; torch where nothing is named."

@@ -36,7 +36,7 @@ def main():
     from fastai.callback.core import Callback, CancelValidException
     from mnist_small.all import mnist_dls, mnist_learner
     inductor.cpp.enable_kernel_profile,inductor.fx_graph_cache = True,False
-    learn = mnist_learner(3, mnist_dls(images=few(args.data), bs=BS), compile=True)
+    learn = mnist_learner(3, mnist_dls(images=few(args.data), bs=BS), compile='fused')
     class NoValidation(Callback):
         def before_validate(self): raise CancelValidException
     def epoch():

@@ -151,17 +151,18 @@ def _is_batch_norm(node) -> bool:
     if node.target is not F.batch_norm or node.kwargs or len(node.args) != 8: return False
     x,mean,var,weight,bias,training,momentum,_ = node.args
     if training is not True or momentum is None or None in (mean, var, weight, bias): return False
-    x = _example(x)
-    return x is not None and x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    x,weight = _example(x),_example(weight)
+    plain = x is not None and weight is not None and x.ndim == 4 and x.dtype == weight.dtype
+    return plain and x.is_contiguous(memory_format=torch.channels_last)
 
 def _is_max_pool(node) -> bool:
     "Whether `node` is a max-pooling of 2 by 2 pixels, without padding, of an even number of rows and columns."
     if node.target is not F.max_pool2d: return False
-    names = 'x','kernel_size','stride','padding','dilation','ceil_mode','return_indices'
+    names = 'input','kernel_size','stride','padding','dilation','ceil_mode','return_indices'
     said = {**dict(zip(names, node.args)), **node.kwargs}
     two = lambda o: o in (2, (2,2), [2,2])
     plain = said.get('padding', 0) in (0, (0,0)) and said.get('dilation', 1) in (1, (1,1))
-    x = _example(said['x'])
+    x = _example(said['input'])
     return (two(said['kernel_size']) and two(said.get('stride') or 2) and plain and not said.get('return_indices')
             and x is not None and x.shape[2]%2 == x.shape[3]%2 == 0)
 

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'MODELS', 'OPTIMISERS', 'Recipe', 'get_recipe', 'DigitLoss', 'Accuracy', 'one_cycle', 'LeanScheduler',
-           'LeanLearner', 'RecipeLearner', 'mnist_learner']
+           'LeanLearner', 'RecipeLearner', 'pretrained_file', 'mnist_learner']
 
 # %% ../nbs/04_learner.ipynb #58795306
 from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
+from importlib.resources import files
 from operator import attrgetter
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from fastai.learner import Learner, Metric
 from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import listify
+from safetensors.torch import load
 from torch import nn
 
 from .augment import DigitAffine
@@ -134,6 +136,7 @@ OPTIMISERS = dict(
 # %% ../nbs/04_learner.ipynb #3fa0c1de
 class LeanLearner(Learner):
     "A fastai `Learner` that does less between batches."
+    _where = None # the device of the model
     def __call__(self, event_name):
         "Call one event or a list of events on all callbacks."
         for o in listify(event_name): self._call_one(o)
@@ -156,7 +159,8 @@ class LeanLearner(Learner):
 
     def _set_device(self, b):
         # fastai goes through the batch to move each tensor; a `ResidentDL` has made it where it belongs
-        made = isinstance(self.dl, ResidentDL) and b[0].device == next(self.model.parameters()).device
+        if self.iter == 0: self._where = next(self.model.parameters()).device # too slow to ask in each batch
+        made = isinstance(self.dl, ResidentDL) and b[0].device == self._where
         return b if made else super()._set_device(b)
 
 # %% ../nbs/04_learner.ipynb #d0c92d90
@@ -198,6 +202,16 @@ def _augmented(dls:DataLoaders, recipe:Recipe) -> DataLoaders:
     tfms = [*dls.train.after_batch.fs, DigitAffine(**limits)]
     return DataLoaders(*[o.new(after_batch=tfms) for o in dls.loaders], path=dls.path, device=dls.device)
 
+# %% ../nbs/04_learner.ipynb #5f1d0c12
+def pretrained_file(
+    model:str, # A key of `MODELS`
+    ending:str='safetensors' # or 'json', for what the weights come from
+): # A readable file of the package
+    "The weights that the package ships for a network, or what is told of them. Raises `InputError` if it has none."
+    file = files('mnist_small')/'weights'/f'{model}.{ending}'
+    if not file.is_file(): raise InputError(f'there are no pretrained weights of {model}')
+    return file
+
 # %% ../nbs/04_learner.ipynb #872f3444
 def mnist_learner(
     iteration:int|str|Recipe=3, # 1, 2 or 3, or a recipe of one's own
@@ -205,8 +219,9 @@ def mnist_learner(
     seed:int=0, # Decides the first weights and all that is random in training
     model:nn.Module|None=None, # Another network in place of the recipe's, for the same images
     cbs=None, # More fastai callbacks
-    compile:bool|None=None, # Compile the network for training; by default where it pays
+    compile:bool|str|None=None, # Compile the network for training, as for `FastTraining`; by default where it pays
     path:str|Path|None=None, # Folder for `save`, `load` and `export`; by default that of `dls`
+    pretrained:bool=False, # Begin with the weights that the package ships for the recipe's network
 ) -> RecipeLearner:
     "A fastai `Learner` that trains an iteration's network by its recipe: `mnist_learner(3).fit_one_cycle(15)`."
     recipe = get_recipe(iteration)
@@ -217,6 +232,8 @@ def mnist_learner(
             model = MODELS[recipe.model]()
         for m in model.modules():
             if isinstance(m, nn.BatchNorm2d): m.momentum = recipe.bn_momentum
+        if pretrained: model.load_state_dict(load(pretrained_file(recipe.model).read_bytes()))
+    elif pretrained: raise InputError('a network of your own has no pretrained weights: leave one of the two out')
     own = [SeedCallback(seed), TrainingLog(), PatienceCallback(recipe.patience), FastTraining(compile)]
     if recipe.ema_decay is not None: own.append(AveragedWeights(recipe.ema_decay, recipe.ema_start))
     learn = RecipeLearner(

@@ -215,8 +215,8 @@ def plot_curves(
     ax_loss.set(xlabel='epoch', ylabel='loss', yscale='log', title='loss')
     ax_acc.set(xlabel='epoch', ylabel='accuracy in %', ylim=(worst-.2, 100.05), title='accuracy')
     ax_acc.axhline(99.4, color='grey', lw=1, ls='--')
-    ax_acc.annotate('target 99.4', (1, 99.4), xycoords=('axes fraction','data'), xytext=(-4,3),
-                    textcoords='offset points', ha='right', fontsize=8, color='dimgrey')
+    ax_acc.annotate('target 99.4', (0, 99.4), xycoords=('axes fraction','data'), xytext=(4,3),
+                    textcoords='offset points', fontsize=8, color='dimgrey')
     for ax in (ax_loss, ax_acc): ax.grid(alpha=.3)
     ax_acc.legend(loc='lower right', fontsize=8, title='line: validation, dots: training', title_fontsize=8)
     return fig

@@ -40,16 +40,17 @@ def compile_tried(
     model:nn.Module, # A network
     loss_func, # Its loss
     xb:tuple, # A batch to try it on
-    yb:tuple # Its targets
+    yb:tuple, # Its targets
+    backend='inductor' # What `torch.compile` compiles with
 ): # The network, compiled for channels-last batches of this shape
     "Compile `model`. A copy is tried first, forwards and backwards, so that a failure leaves no trace."
     logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR) # it reports that there is no CUDA
     trial = deepcopy(model)
     to_layout(trial, torch.channels_last)
     with torch.random.fork_rng(devices=[]):
-        trial.compile(dynamic=False, backend=fused_backend)
+        trial.compile(dynamic=False, backend=backend)
         loss_func(trial(*xb), *yb).backward()
-    model.compile(dynamic=False, backend=fused_backend)
+    model.compile(dynamic=False, backend=backend)
     compiled,model._compiled_call_impl = model._compiled_call_impl,None
     return compiled
 
@@ -68,7 +69,7 @@ class FastTraining(Callback):
     _stateattrs = 'compiled','made_for' # not pickled
     compiled,made_for = None,(None, None) # the compiled network; the network and the batch that it was made for
     def __init__(self,
-        compile:bool|None=None # Whether to compile; None: where it pays
+        compile:bool|str|None=None # Whether to compile; 'fused': with `fused_backend`; None: where it pays
     ):
         super().__init__()
         self.compile,self.why_not,self.decided = compile,None,False
@@ -115,6 +116,7 @@ def _compile(self:FastTraining, shapes) -> str|None:
     if self.compile is False: return 'not asked for'
     if next(self.model.parameters()).device.type != 'cpu': return 'not measured on GPUs'
     if self.compile is None and steps < self.min_steps: return f'{steps:,} steps would not win back what it takes'
-    try: self.compiled = compile_tried(self.model, self.loss_func, self.xb, self.yb)
+    backend = fused_backend if self.compile == 'fused' else 'inductor'
+    try: self.compiled = compile_tried(self.model, self.loss_func, self.xb, self.yb, backend)
     except Exception as e: return f'{type(e).__name__}: {e}'.splitlines()[0] # torch has no common type for these
     self.made_for = self.model,shapes

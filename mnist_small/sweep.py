@@ -48,7 +48,7 @@ def changed_recipe(
     return Recipe(**{**{o.name:getattr(recipe, o.name) for o in fields(Recipe)}, **out})
 
 # %% ../nbs/06_sweep.ipynb #3bd3ee50
-def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|None) -> str|None:
+def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|str|None) -> str|None:
     "One run, in a process of its own. Returns why it failed, if it did."
     torch.set_num_threads(1)
     try:
@@ -77,7 +77,7 @@ def sweep(
     epochs:int|None=None, # By default the recipe's
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
     valid:str='test', # Validate on the 'test' images, or on a 'holdout' sixth of the training images
-    compile:bool|None=None, # As for `mnist_learner`
+    compile:bool|str|None=None, # As for `mnist_learner`
     say=print # Called with a line for each run that ends
 ) -> list: # A complete `Run` for each seed that did not fail
     "Train with each of `seeds` what is not in `folder` yet."
@@ -164,9 +164,11 @@ def summary(
 def describe(
     found:dict # From `summary`
 ) -> str:
-    "`found` in a sentence."
-    return ('{n} runs: {mean:.3f} % in the last epoch (sd {sd:.3f}, minimum {minimum:.2f}, 95 % interval of the mean '
-            '{low:.3f} to {high:.3f}), training {training:.2f} %; {met} met the target').format(**found)
+    "`found` in a sentence; one run has no spread."
+    spread = ('(sd {sd:.3f}, minimum {minimum:.2f}, 95 % interval of the mean {low:.3f} to {high:.3f})' if found['n'] > 1
+              else '(one run)')
+    text = '{n} run{s}: {mean:.3f} % in the last epoch '+spread+', training {training:.2f} %; {met} met the target'
+    return text.format(s='s'*(found['n'] > 1), **found)
 
 def sweeps_table(
     paths:list # Files from `write_sweep`
@@ -176,10 +178,11 @@ def sweeps_table(
     def row(o, frame):
         s,first = summary(frame),told[0][0]['recipe']
         changed = [f'{k} {v}' for k,v in o['recipe'].items() if v != first[k]]
+        sd,interval = (f" ± {s['sd']:.3f}", f"{s['low']:.3f} to {s['high']:.3f}") if s['n'] > 1 else ('', '–')
         return {'iteration':o['iteration'], 'parameters':f"{frame['parameters'][0]:,}",
                 'changed':', '.join(changed) or 'nothing', 'seeds':s['n'], 'training':f"{s['training']:.2f}",
-                'accuracy':f"{s['mean']:.3f} ± {s['sd']:.3f}", 'least':f"{s['minimum']:.2f}",
-                '95 % interval of the mean':f"{s['low']:.3f} to {s['high']:.3f}", 'target met':f"{s['met']} of {s['n']}"}
+                'accuracy':f"{s['mean']:.3f}{sd}", 'least':f"{s['minimum']:.2f}",
+                '95 % interval of the mean':interval, 'target met':f"{s['met']} of {s['n']}"}
     return pd.DataFrame([row(*o) for o in told])
 
 # %% ../nbs/06_sweep.ipynb #80b8f3e2
@@ -196,8 +199,10 @@ def plot_seeds(
         height = i + .1*(same.cumcount()-(same.transform('size')-1)/2) # equal ones stand on top of each other
         ax.plot(last, height, 'o', ms=5, alpha=.7, color=f'C{i}')
         ax.plot([last.mean()]*2, [i-.38, i+.38], color='black', lw=1.5)
-        labels.append(f"{Path(path).stem}\n{len(frame)} seeds")
+        labels.append(f"{Path(path).stem}\n{len(frame)} seed{'s'*(len(frame) > 1)}")
     ax.axvline(99.4, color='grey', lw=1, ls='--', label='target 99.4')
+    low,high = ax.get_xlim()
+    if high-low < .1: ax.set_xlim(low-.05, high+.05) # one seed
     ax.set(xlabel='accuracy in the last epoch in % (bar: mean)', yticks=range(len(paths)), yticklabels=labels,
            ylim=(len(paths)-.5, -.5))
     ax.grid(axis='x', alpha=.3)

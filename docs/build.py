@@ -1,0 +1,112 @@
+"""Build the documentation site into _docs/ with Sphinx, from the notebooks as nbdev prepares them for Quarto.
+
+`nbdev_docs` builds the same with Quarto, which is not in Python's package registries. The pages and their order are
+those of nbs/sidebar.yml. Needs the extra `docs`.
+"""
+import argparse, json, os, posixpath, re, shutil, sys, tempfile
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+NBS = ROOT/'nbs'
+
+
+def sidebar() -> list:
+    "Sections in reading order: pairs of a caption, which may be None, and notebooks relative to nbs/."
+    contents = yaml.safe_load((NBS/'sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
+    return [(o['section'], o['contents']) if isinstance(o, dict) else (None, [o]) for o in contents]
+
+
+def front_matter(nb:dict) -> dict:
+    "What nbdev made of a notebook's first cell: title, description and the name of the page."
+    return yaml.safe_load(''.join(nb['cells'][0]['source']).strip().strip('-'))
+
+
+def linked(text:str, page:str, pages:dict, site:str) -> str:
+    "Markdown with links to notebooks, and nbdev's links to this site, turned into links to pages."
+    folder = posixpath.dirname(page)
+    def moved(m):
+        path,_,anchor = m[1].partition('#')
+        if path.startswith(site): path = path[len(site):].removesuffix('.html')
+        else: path = pages.get(posixpath.normpath(posixpath.join(folder, path)))
+        if path is None: return m[0]
+        return f']({posixpath.relpath(path, posixpath.dirname(pages[page]) or ".")}.ipynb{"#"*bool(anchor)}{anchor})'
+    text = re.sub(r'\]\(([^)\s]+)\)', moved, text)
+    return re.sub(r'(\]\([^)\s]+\))\{[^}\n]*\}', r'\1', text) # Quarto's attributes of links
+
+
+def callouts(text:str) -> str:
+    "Markdown with Quarto's callouts turned into MyST's admonitions; other fenced divs lose their fences."
+    text = re.sub(r'^:::+ *\{\.callout-(\w+)[^}]*\}$', r':::{\1}', text, flags=re.M)
+    if ':::{' in text: return text
+    return re.sub(r'^:::.*$', '', text, flags=re.M)
+
+
+def translated(cell:dict, link) -> list:
+    "The cells that MyST-NB is given for one of nbdev's."
+    markdown = lambda text: dict(cell_type='markdown', metadata={}, source=callouts(link(text)))
+    text = ''.join(cell['source'])
+    if cell['cell_type'] == 'markdown': return [markdown(text)]
+    if cell['cell_type'] != 'code': return []
+    head = re.match(r'(#\|.*\n?)*', text)[0]
+    options = dict(re.findall(r'^#\|\s*([\w-]+):\s*(\S+)', head, flags=re.M))
+    if options.get('include') == 'false': return []
+    if options.get('output') == 'asis': # from `show_doc`: markdown that begins with a rule
+        return [markdown(''.join(o['data']['text/markdown']).removeprefix('---\n')) for o in cell['outputs']]
+    tags = ['remove-input'] if options.get('echo') == 'false' else []
+    return [dict(cell, source=text[len(head):], metadata=dict(tags=tags))]
+
+
+def write_sources(proc:Path, out:Path, site:str):
+    "Write the notebooks in `proc` into `out` as Sphinx reads them, and what they refer to."
+    sections = sidebar()
+    nbs = {o:json.loads((proc/o).read_text(encoding='utf-8')) for _,files in sections for o in files}
+    fronts = {k:front_matter(v) for k,v in nbs.items()}
+    pages = {k:posixpath.join(posixpath.dirname(k), v['output-file']).removesuffix('.html') for k,v in fronts.items()}
+    for name,nb in nbs.items():
+        link = lambda text: linked(text, name, pages, site)
+        heading = f"# {fronts[name]['title']}\n\n*{fronts[name].get('description', '')}*"
+        cells = [dict(cell_type='markdown', metadata={}, source=heading)]
+        for o in nb['cells'][1:]: cells += translated(o, link)
+        if name == 'index.ipynb':
+            cells.append(dict(cell_type='markdown', metadata={}, source=contents(sections, pages)))
+        (out/pages[name]).parent.mkdir(parents=True, exist_ok=True)
+        made = dict(nb, cells=[dict(o, id=f'cell-{i}') for i,o in enumerate(cells)])
+        (out/f'{pages[name]}.ipynb').write_text(json.dumps(made), encoding='utf-8')
+
+
+def contents(sections:list, pages:dict) -> str:
+    "The tables of contents, which become the sidebar."
+    parts = []
+    for caption,files in sections:
+        files = [pages[o] for o in files if o != 'index.ipynb']
+        head = f':caption: {caption}\n' if caption else ''
+        if files: parts.append('\n'.join(['```{toctree}', f':hidden:\n{head}', *files, '```']))
+    return '\n\n'.join(parts)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument('--out', type=Path, default=ROOT/'_docs', help='folder for the site (default: _docs)')
+    out = p.parse_args().out.resolve()
+    os.chdir(ROOT)
+    if out.exists() and not (out/'index.html').exists() and any(out.iterdir()):
+        sys.exit(f'{out} holds something else than a site: name another folder with --out')
+    from nbdev.config import get_config
+    from nbdev.serve import proc_nbs
+    from sphinx.cmd.build import main as sphinx
+    cfg = get_config()
+    proc = proc_nbs(force=True)
+    with tempfile.TemporaryDirectory() as d:
+        source,built = Path(d)/'source',Path(d)/'built'
+        write_sources(proc, source, f'{cfg.doc_host}{cfg.doc_baseurl}/')
+        options = ['-W', '--keep-going', '-q', '-c', str(ROOT/'docs'), '-d', f'{d}/doctrees']
+        failed = sphinx([*options, str(source), str(built)])
+        if failed: sys.exit(failed)
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.move(built, out)
+    print(f'{out}/index.html')
+
+
+if __name__ == '__main__': main()
