@@ -13,7 +13,8 @@ def take(path:str):
     run.model() # raises `InputError` if the weights cannot be read
     told,name = run.told,run.recipe.model
     said = dict(
-        command=f"OMP_NUM_THREADS={told['machine']['threads']} mnist_small_train --iteration {run.iteration} --seed {run.seed}{COMPILE[told["compile"]]}",
+        command=f"OMP_NUM_THREADS={told['machine']['threads']} mnist_small_train --iteration {run.iteration} "
+                f"--seed {run.seed}{COMPILE[told['compile']]}",
         accuracy=run.accuracies[-1], train_accuracy=float(run.history['train_accuracy'].iloc[-1]),
         **{k:told[k] for k in ('iteration', 'seed', 'epochs', 'parameters', 'recipe', 'versions', 'machine')},
         data={k:v for k,v in run.data.items() if k != 'origin'}) # a folder on one's own machine
