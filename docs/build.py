@@ -3,7 +3,9 @@
 `nbdev_docs` builds the same with Quarto, which is not in Python's package registries. The pages and their order are
 those of nbs/sidebar.yml. Needs the extra `docs`.
 """
-import argparse, json, os, posixpath, re, shutil, sys, tempfile
+import argparse, inspect, json, os, posixpath, re, shutil, sys, tempfile
+from functools import reduce
+from importlib import import_module
 from pathlib import Path
 
 import yaml
@@ -43,7 +45,34 @@ def callouts(text:str) -> str:
     return re.sub(r'^:::.*$', '', text, flags=re.M)
 
 
-def translated(cell:dict, link) -> list:
+def parameters(obj) -> str:
+    "A table of the parameters of `obj`, and of what it returns, from its docments; empty if it has none."
+    from fastcore.docments import docments
+    none,bar = inspect.Parameter.empty,lambda text: text.replace('|', r'\|')
+    code = lambda o: '' if o is none else bar(f"`{getattr(o, '__name__', None) or o}`")
+    try: found = docments(obj, full=True)
+    except (TypeError, ValueError): return '' # no signature
+    if not any(o.docment for o in found.values()): return ''
+    rows = ['', '| parameter | type | default | meaning |', '| --- | --- | --- | --- |']
+    for name,o in found.items():
+        said = code(o.anno),code(o.get('default', none)),bar(o.docment or '')
+        head = '*returns*' if name == 'return' else f'`{name}`'
+        if name != 'self' and any(said): rows.append(f'| {" | ".join([head, *said])} |')
+    return '\n'.join(rows)
+
+
+def documented(text:str, page:str) -> str:
+    "What `show_doc` says of a name, its docments as a table in place of comments in the signature."
+    text = text.removeprefix('---\n') # a rule
+    name = re.search(r'^#+ (\S+)$', text, flags=re.M)[1]
+    try: obj = reduce(getattr, name.split('.'), import_module(f'mnist_small.{page}'))
+    except (AttributeError, ImportError): return text
+    table = parameters(inspect.unwrap(obj))
+    if table: text = re.sub(r'```python\n.*?```', lambda m: re.sub(r' *# .*', '', m[0]), text, count=1, flags=re.S)
+    return f'{text}\n{table}'.replace('__main__.', '')
+
+
+def translated(cell:dict, link, page:str) -> list:
     "The cells that MyST-NB is given for one of nbdev's."
     markdown = lambda text: dict(cell_type='markdown', metadata={}, source=callouts(link(text)))
     text = ''.join(cell['source'])
@@ -52,8 +81,8 @@ def translated(cell:dict, link) -> list:
     head = re.match(r'(#\|.*\n?)*', text)[0]
     options = dict(re.findall(r'^#\|\s*([\w-]+):\s*(\S+)', head, flags=re.M))
     if options.get('include') == 'false': return []
-    if options.get('output') == 'asis': # from `show_doc`: markdown that begins with a rule
-        return [markdown(''.join(o['data']['text/markdown']).removeprefix('---\n')) for o in cell['outputs']]
+    if options.get('output') == 'asis': # from `show_doc`
+        return [markdown(documented(''.join(o['data']['text/markdown']), page)) for o in cell['outputs']]
     tags = ['remove-input'] if options.get('echo') == 'false' else []
     return [dict(cell, source=text[len(head):], metadata=dict(tags=tags))]
 
@@ -68,7 +97,7 @@ def write_sources(proc:Path, out:Path, site:str):
         link = lambda text: linked(text, name, pages, site)
         heading = f"# {fronts[name]['title']}\n\n*{fronts[name].get('description', '')}*"
         cells = [dict(cell_type='markdown', metadata={}, source=heading)]
-        for o in nb['cells'][1:]: cells += translated(o, link)
+        for o in nb['cells'][1:]: cells += translated(o, link, pages[name])
         if name == 'index.ipynb':
             cells.append(dict(cell_type='markdown', metadata={}, source=contents(sections, pages)))
         (out/pages[name]).parent.mkdir(parents=True, exist_ok=True)
