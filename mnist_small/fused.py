@@ -114,6 +114,7 @@ class _BatchNormMaxPool(torch.autograd.Function):
         dx = largest*share[:,:,None,:,None]+q*b+c
         return dx.reshape(x.permute(0,2,3,1).shape).permute(0,3,1,2), dweight, dbias, None
 
+# %% ../nbs/02a_fused.ipynb #cc9982bd
 def batch_norm_max_pool(
     x:Tensor, # (n,c,h,w), channels last; h and w are even
     running_mean:Tensor, # (c,), changed
@@ -166,6 +167,7 @@ def _is_max_pool(node) -> bool:
     return (two(said['kernel_size']) and two(said.get('stride') or 2) and plain and not said.get('return_indices')
             and x is not None and x.shape[2]%2 == x.shape[3]%2 == 0)
 
+# %% ../nbs/02a_fused.ipynb #d291e9bb
 def fuse(
     graph:fx.Graph # Of a network, from `torch.compile`; changed
 ) -> list: # The functions that were put in

@@ -307,7 +307,8 @@ def write_report(
     parts = ['# Runs', runs_table(runs).to_markdown(index=False, disable_numparse=True), '![Curves](curves.png)']
     for o in shown:
         if o.data['checksums'] != images.checksums:
-            raise InputError(f'{o.path} was trained on other images than those from {images.origin}: name them with --data')
+            raise InputError(f'{o.path} was trained on other images than those from {images.origin}: '
+                             'name them with --data')
         x,probs,labels = o.predictions(images)
         drawn = dict(schedule=plot_schedule(o), confusion=plot_confusion(probs, labels),
                      mistakes=plot_mistakes(x, probs, labels), filters=plot_filters(o.model()))

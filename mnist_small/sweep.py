@@ -43,7 +43,8 @@ def changed_recipe(
     for part in filter(None, changes.split(',')):
         name,_,value = part.strip().partition('=')
         if name not in kinds: raise InputError(f'unknown hyper-parameter {name!r}: choose from {", ".join(kinds)}')
-        try: out[name] = None if name == 'ema_decay' and value == 'None' else (int if kinds[name] is int else float)(value)
+        try: out[name] = None if name == 'ema_decay' and value == 'None' else (
+            int if kinds[name] is int else float)(value)
         except ValueError as e: raise InputError(f'{name}={value!r} is not a number') from e
     return Recipe(**{**{o.name:getattr(recipe, o.name) for o in fields(Recipe)}, **out})
 
@@ -103,7 +104,8 @@ def sweep(
                 last = '' if failure else f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
                 say(f'seed {seed}: {failure or last}  ({done} of {len(seeds)} runs, {spent/60:.1f} min, '
                     f'about {left/60:.1f} to go)')
-    except TerminatedWorkerError: say('A process was killed, and the runs beside it ended with it: call again to finish.')
+    except TerminatedWorkerError:
+        say('A process was killed, and the runs beside it ended with it: call again to finish.')
     finally: get_reusable_executor().shutdown() # its processes would stay for minutes
     return [Run(o) for o in folders.values() if _present(o, recipe, epochs, valid, checksums)]
 
@@ -165,7 +167,8 @@ def describe(
     found:dict # From `summary`
 ) -> str:
     "`found` in a sentence; one run has no spread."
-    spread = ('(sd {sd:.3f}, minimum {minimum:.2f}, 95 % interval of the mean {low:.3f} to {high:.3f})' if found['n'] > 1
+    spread = ('(sd {sd:.3f}, minimum {minimum:.2f}, 95 % interval of the mean {low:.3f} to {high:.3f})'
+              if found['n'] > 1
               else '(one run)')
     text = '{n} run{s}: {mean:.3f} % in the last epoch '+spread+', training {training:.2f} %; {met} met the target'
     return text.format(s='s'*(found['n'] > 1), **found)
