@@ -1,0 +1,89 @@
+"""Twelve decisions about iteration 3's recipe, tried in 24 trainings on held-out images.
+
+Each training has its own seed and takes, for every hyper-parameter, either a lower or a higher value than the recipe
+before the search. The values are laid out by a folded Plackett-Burman design (Plackett and Burman 1946, Biometrika 33):
+every value is used in 12 trainings, in which all other decisions are balanced, so that each decision is a comparison
+of 12 seeds with 12, and the effect of one is not mixed up with that of another, nor with what two do together.
+
+    python results/search.py plan | xargs -P 2 -I {} sh -c {}
+    python results/search.py table --csv results/tried/search.csv
+"""
+import argparse, json, math
+from pathlib import Path
+
+LEVELS = dict(
+    lr=(.2, .4), bs=(96, 192), wd=(2e-4, 1e-3), max_rotate=(3., 7.), max_shift=(.02, .06), max_scale=(.02, .06),
+    max_shear=(0., 4.), ema_decay=(.997, .999), label_smoothing=(0., .05), pct_start=(.15, .4), bn_momentum=(.05, .2),
+    compile=('on', 'fused'))
+"What is decided, and between which two values. `compile` is how the network is compiled, not part of the recipe."
+
+
+def design() -> list:
+    "24 rows of 12 signs, -1 or 1: the 12 rows of Plackett and Burman, and the same with all signs turned."
+    first = [1, 1, -1, 1, 1, 1, -1, -1, -1, 1, -1]
+    rows = [first[-i:]+first[:-i] for i in range(11)] + [[-1]*11]
+    return [[*o, -1] for o in rows] + [[*(-s for s in o), 1] for o in rows]
+
+
+def plan() -> list:
+    "For each training, the value of every decision."
+    return [{k:v[s > 0] for (k,v),s in zip(LEVELS.items(), row)} for row in design()]
+
+
+def command(seed:int, values:dict, out:str) -> str:
+    "The command of one training."
+    change = ','.join(f'{k}={v}' for k,v in values.items() if k != 'compile')
+    return (f"mnist_small_sweep --iteration 3 --valid holdout --seeds {seed} --jobs 1 --change {change} "
+            f"--compile {values['compile']} --out {out}/run-{seed:02}")
+
+
+def collect(out:str): # A row for each training that is complete, and the first `Run`
+    import pandas as pd
+    from mnist_small.runs import Run
+    rows,first = [],None
+    for seed,values in enumerate(plan()):
+        folder = Path(out)/f'run-{seed:02}'/f'seed-{seed:02}'
+        if not (folder/'recipe.json').exists(): continue
+        run = Run(folder)
+        if not run.complete: continue
+        first = first or run
+        rows.append(dict(seed=seed, **values, train_accuracy=round(float(run.history['train_accuracy'].iloc[-1]), 4),
+                         **{f'accuracy_{k}':round(a, 4) for k,a in zip(('third_last','second_last','last'),
+                                                                      run.accuracies[-3:])}))
+    return pd.DataFrame(rows), first
+
+
+def effects(frame):
+    "A row for each decision: mean ± sd of the last epoch's accuracy at both values, their difference, its error."
+    import pandas as pd
+    rows,last = [],100*frame['accuracy_last']
+    for name,levels in LEVELS.items():
+        low,high = [last[frame[name] == o] for o in levels]
+        error = math.sqrt(low.var()/len(low)+high.var()/len(high))
+        rows.append({'decision':name, 'lower':f'{levels[0]}', 'higher':f'{levels[1]}',
+                     'with lower':f'{low.mean():.3f} ± {low.std():.3f}',
+                     'with higher':f'{high.mean():.3f} ± {high.std():.3f}',
+                     'difference':f'{high.mean()-low.mean():+.3f} ± {error:.3f}'})
+    return pd.DataFrame(rows)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('what', choices=('plan', 'table'), help='print the 24 commands, or what the trainings came to')
+    p.add_argument('--out', default='sweeps/search', help='folder of the trainings (default: sweeps/search)')
+    p.add_argument('--csv', type=Path, help='with table: also write a row for each training to this file')
+    args = p.parse_args()
+    if args.what == 'plan': return print('\n'.join(command(i, o, args.out) for i,o in enumerate(plan())))
+    frame,first = collect(args.out)
+    if len(frame) < 24: print(f'{len(frame)} of 24 trainings are complete in {args.out}')
+    if not len(frame): p.exit(1)
+    print(effects(frame).to_string(index=False))
+    if args.csv:
+        told = dict(command='python results/search.py plan | xargs -P 2 -I {} sh -c {}',
+                    **{k:first.told[k] for k in ('versions', 'machine')}, data={
+                        k:v for k,v in first.told['data'].items() if k != 'origin'})
+        comments = ''.join(f'# {k}: {json.dumps(v)}\n' for k,v in told.items())
+        args.csv.write_text(comments+frame.to_csv(index=False))
+
+
+if __name__ == '__main__': main()
