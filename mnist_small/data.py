@@ -285,8 +285,7 @@ def on(self:DigitDataset, device) -> tuple:
 class ResidentDL(TfmdDL):
     "A fastai `TfmdDL` that slices whole batches out of the resident tensors of a `DigitDataset`."
     def __init__(self, dataset, bs=64, num_workers=0, **kwargs):
-        # worker processes would copy what is in memory already
-        super().__init__(dataset, bs=bs, num_workers=0, **kwargs)
+        super().__init__(dataset, bs=bs, num_workers=0, **kwargs) # processes would copy what is in memory already
 
     def shuffle_fn(self, idxs):
         "As in fastai, in one call: `random.sample` of 60,000 takes as long as four steps of training."
@@ -297,7 +296,7 @@ class ResidentDL(TfmdDL):
         "Blocks of the images whose indices `samps` gives; replaces one call for each image."
         x,y = self.dataset.on(self.device or self.dataset.x.device)
         samps = list(samps)
-        if self.drop_last: samps = samps[:len(samps)//self.bs*self.bs]
+        if self.drop_last: del samps[len(samps)//self.bs*self.bs:]
         for i in torch.tensor(samps, dtype=torch.long, device=x.device).split(self.block):
             xb = TensorImageBW(x[i][:,None])
             yield (xb,) if y is None else (xb, TensorCategory(y[i]))
@@ -309,9 +308,7 @@ class ResidentDL(TfmdDL):
         return self.bs*max(1, 1024//self.bs) if alone else self.bs
 
     def __iter__(self):
-        if self.block == self.bs: yield from super().__iter__()
-        else:
-            for b in super().__iter__(): yield from zip(*[o.split(self.bs) for o in b])
+        for b in super().__iter__(): yield from [b] if self.block == self.bs else zip(*[o.split(self.bs) for o in b])
 
     def new(self, dataset=None, cls=None, **kwargs):
         "A new loader with given arguments changed; `dataset` may be a list of images, as in `dls.test_dl`."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LAST', 'parse_seeds', 'changed_recipe', 'sweep', 'seeds_frame', 'write_sweep', 'read_sweep', 'summary', 'describe',
-           'sweeps_table', 'plot_seeds']
+           'sweeps_table', 'plot_seeds', 'main_effects']
 
 # %% ../nbs/06_sweep.ipynb #58795306
 import json, math, time
@@ -211,3 +211,21 @@ def plot_seeds(
     ax.grid(axis='x', alpha=.3)
     ax.legend(fontsize=8, loc='upper left')
     return fig
+
+# %% ../nbs/06_sweep.ipynb #maineff1
+def main_effects(
+    frame:pd.DataFrame, # A row for each run: a column for each decision, and `accuracy_last` as a fraction
+    decisions:list # Columns with two values each
+) -> pd.DataFrame: # A row for each decision, as text; accuracy in per cent, mean ± standard deviation
+    "What each decision comes to: accuracy with either value, and the difference ± its standard error."
+    rows,last = [],100*frame['accuracy_last']
+    for name in decisions:
+        values = sorted(frame[name].unique())
+        if len(values) != 2: raise InputError(f'{name} has {len(values)} values, not two')
+        a,b = [last[frame[name] == o] for o in values]
+        error = math.sqrt(a.var()/len(a)+b.var()/len(b))
+        rows.append({'decision':name, 'values':f'{values[0]} or {values[1]}', 'seeds':f'{len(a)} + {len(b)}',
+                     'with the first':f'{a.mean():.3f} ± {a.std():.3f}',
+                     'with the second':f'{b.mean():.3f} ± {b.std():.3f}',
+                     'difference':f'{b.mean()-a.mean():+.3f} ± {error:.3f}'})
+    return pd.DataFrame(rows)

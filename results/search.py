@@ -8,7 +8,7 @@ of 12 seeds with 12, and the effect of one is not mixed up with that of another,
     python results/search.py plan | xargs -P 2 -I {} sh -c {}
     python results/search.py table --csv results/tried/search.csv
 """
-import argparse, json, math
+import argparse, json
 from pathlib import Path
 
 LEVELS = dict(
@@ -53,20 +53,6 @@ def collect(out:str): # A row for each training that is complete, and the first 
     return pd.DataFrame(rows), first
 
 
-def effects(frame):
-    "A row for each decision: mean ± sd of the last epoch's accuracy at both values, their difference, its error."
-    import pandas as pd
-    rows,last = [],100*frame['accuracy_last']
-    for name,levels in LEVELS.items():
-        low,high = [last[frame[name] == o] for o in levels]
-        error = math.sqrt(low.var()/len(low)+high.var()/len(high))
-        rows.append({'decision':name, 'lower':f'{levels[0]}', 'higher':f'{levels[1]}',
-                     'with lower':f'{low.mean():.3f} ± {low.std():.3f}',
-                     'with higher':f'{high.mean():.3f} ± {high.std():.3f}',
-                     'difference':f'{high.mean()-low.mean():+.3f} ± {error:.3f}'})
-    return pd.DataFrame(rows)
-
-
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=('plan', 'table'), help='print the 24 commands, or what the trainings came to')
@@ -74,10 +60,11 @@ def main():
     p.add_argument('--csv', type=Path, help='with table: also write a row for each training to this file')
     args = p.parse_args()
     if args.what == 'plan': return print('\n'.join(command(i, o, args.out) for i,o in enumerate(plan())))
+    from mnist_small.sweep import main_effects
     frame,first = collect(args.out)
     if len(frame) < 24: print(f'{len(frame)} of 24 trainings are complete in {args.out}')
     if not len(frame): p.exit(1)
-    print(effects(frame).to_string(index=False))
+    print(main_effects(frame, list(LEVELS)).to_string(index=False))
     if args.csv:
         told = dict(command='python results/search.py plan | xargs -P 2 -I {} sh -c {}',
                     **{k:first.told[k] for k in ('versions', 'machine')}, data={
