@@ -1,4 +1,4 @@
-"Several trainings, each in a process of its own, that run an epoch in turn, so that a drifting machine treats all alike."
+"Trainings, each in a process of its own, that run an epoch in turn, so that a drifting machine treats all alike."
 import argparse, json, multiprocessing, time
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version

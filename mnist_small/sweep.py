@@ -83,8 +83,7 @@ def sweep(
 ) -> list: # A complete `Run` for each seed that did not fail
     "Train with each of `seeds` what is not in `folder` yet."
     from joblib import Parallel, delayed, parallel_config # here, because few who import this module sweep
-    from joblib.externals.loky import get_reusable_executor
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    from joblib.externals.loky import get_reusable_executor, process_executor
     recipe = get_recipe(recipe)
     epochs = recipe.epochs if epochs is None else epochs
     images = load_images(data) if data in SOURCES else load_images(path=data)
@@ -104,7 +103,7 @@ def sweep(
                 last = '' if failure else f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
                 say(f'seed {seed}: {failure or last}  ({done} of {len(seeds)} runs, {spent/60:.1f} min, '
                     f'about {left/60:.1f} to go)')
-    except TerminatedWorkerError:
+    except process_executor.TerminatedWorkerError:
         say('A process was killed, and the runs beside it ended with it: call again to finish.')
     finally: get_reusable_executor().shutdown() # its processes would stay for minutes
     return [Run(o) for o in folders.values() if _present(o, recipe, epochs, valid, checksums)]
