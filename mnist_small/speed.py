@@ -69,9 +69,10 @@ class FastTraining(Callback):
     _stateattrs = 'compiled','made_for' # not pickled
     compiled,made_for = None,(None, None) # the compiled network; the network and the batch that it was made for
     def __init__(self,
-        compile:bool|str|None=None # Whether to compile; 'fused': with `fused_backend`; None: where it pays
+        compile:bool|str|None=None # 'fused' or True: with `fused_backend`; 'plain': without; None: fused, where it pays
     ):
         super().__init__()
+        if compile not in (None, True, False, 'fused', 'plain'): raise ValueError(f'compile cannot be {compile!r}')
         self.compile,self.why_not,self.decided = compile,None,False
 
     def before_fit(self):
@@ -116,7 +117,7 @@ def _compile(self:FastTraining, shapes) -> str|None:
     if self.compile is False: return 'not asked for'
     if next(self.model.parameters()).device.type != 'cpu': return 'not measured on GPUs'
     if self.compile is None and steps < self.min_steps: return f'{steps:,} steps would not win back what it takes'
-    backend = fused_backend if self.compile == 'fused' else 'inductor'
+    backend = 'inductor' if self.compile == 'plain' else fused_backend
     try: self.compiled = compile_tried(self.model, self.loss_func, self.xb, self.yb, backend)
     except Exception as e: return f'{type(e).__name__}: {e}'.splitlines()[0] # torch has no common type for these
     self.made_for = self.model,shapes

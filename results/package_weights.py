@@ -2,7 +2,7 @@
 import argparse, json, shutil
 from pathlib import Path
 
-COMPILE = {None:"", True:" --compile on", "fused":" --compile fused", False:" --compile off"}
+COMPILE = {None:"", "fused":" --compile fused", "plain":" --compile plain", False:" --compile off"}
 WEIGHTS = Path(__file__).resolve().parent.parent/'mnist_small'/'weights'
 
 

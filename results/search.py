@@ -14,7 +14,7 @@ from pathlib import Path
 LEVELS = dict(
     lr=(.2, .4), bs=(96, 192), wd=(2e-4, 1e-3), max_rotate=(3., 7.), max_shift=(.02, .06), max_scale=(.02, .06),
     max_shear=(0., 4.), ema_decay=(.997, .999), label_smoothing=(0., .05), pct_start=(.15, .4), bn_momentum=(.05, .2),
-    compile=('on', 'fused'))
+    compile=('plain', 'fused'))
 "What is decided, and between which two values. `compile` is how the network is compiled, not part of the recipe."
 
 
