@@ -308,7 +308,8 @@ class ResidentDL(TfmdDL):
         return self.bs*max(1, 1024//self.bs) if alone else self.bs
 
     def __iter__(self):
-        for b in super().__iter__(): yield from [b] if self.block == self.bs else zip(*[o.split(self.bs) for o in b])
+        whole = self.block == self.bs
+        for b in super().__iter__(): yield from [b] if whole else zip(*[o.split(self.bs) for o in b])
 
     def new(self, dataset=None, cls=None, **kwargs):
         "A new loader with given arguments changed; `dataset` may be a list of images, as in `dls.test_dl`."

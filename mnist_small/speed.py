@@ -73,7 +73,7 @@ class FastTraining(Callback):
     ):
         super().__init__()
         if compile not in (None, True, False, 'fused', 'plain'): raise ValueError(f'compile cannot be {compile!r}')
-        self.compile,self.why_not,self.decided = compile,None,False
+        self.compile,self.why_not,self.decided = 'fused' if compile is True else compile,None,False
 
     def before_fit(self):
         keep_freed_memory()

@@ -166,10 +166,9 @@ def describe(
     found:dict # From `summary`
 ) -> str:
     "`found` in a sentence; one run has no spread."
-    spread = ('(sd {sd:.3f}, minimum {minimum:.2f}, 95 % interval of the mean {low:.3f} to {high:.3f})'
-              if found['n'] > 1
-              else '(one run)')
-    text = '{n} run{s}: {mean:.3f} % in the last epoch '+spread+', training {training:.2f} %; {met} met the target'
+    spread = 'sd {sd:.3f}, minimum {minimum:.2f}, 95 % interval of the mean {low:.3f} to {high:.3f}'
+    if found['n'] == 1: spread = 'one run'
+    text = '{n} run{s}: {mean:.3f} % in the last epoch ('+spread+'), training {training:.2f} %; {met} met the target'
     return text.format(s='s'*(found['n'] > 1), **found)
 
 def sweeps_table(

@@ -2,7 +2,6 @@
 import argparse, json, shutil
 from pathlib import Path
 
-COMPILE = {None:"", "fused":" --compile fused", "plain":" --compile plain", False:" --compile off"}
 WEIGHTS = Path(__file__).resolve().parent.parent/'mnist_small'/'weights'
 
 
@@ -12,9 +11,10 @@ def take(path:str):
     run = Run(path)
     run.model() # raises `InputError` if the weights cannot be read
     told,name = run.told,run.recipe.model
+    compile = {None:'', False:' --compile off'}.get(told['compile'], f" --compile {told['compile']}")
     said = dict(
         command=f"OMP_NUM_THREADS={told['machine']['threads']} mnist_small_train --iteration {run.iteration} "
-                f"--seed {run.seed}{COMPILE[told['compile']]}",
+                f"--seed {run.seed}{compile}",
         accuracy=run.accuracies[-1], train_accuracy=float(run.history['train_accuracy'].iloc[-1]),
         **{k:told[k] for k in ('iteration', 'seed', 'epochs', 'parameters', 'recipe', 'versions', 'machine')},
         data={k:v for k,v in run.data.items() if k != 'origin'}) # a folder on one's own machine

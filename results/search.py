@@ -1,7 +1,6 @@
 """Twelve decisions about iteration 3's recipe, tried in 24 trainings on held-out images.
 
-Each training has its own seed and takes, for every hyper-parameter, either a lower or a higher value than the recipe
-before the search. The values are laid out by a folded Plackett-Burman design (Plackett and Burman 1946, Biometrika 33):
+Each training has its own seed and takes one of two values for every decision. The values are laid out by a folded Plackett-Burman design (Plackett and Burman 1946, Biometrika 33):
 every value is used in 12 trainings, in which all other decisions are balanced, so that each decision is a comparison
 of 12 seeds with 12, and the effect of one is not mixed up with that of another, nor with what two do together.
 
@@ -38,19 +37,15 @@ def command(seed:int, values:dict, out:str) -> str:
 
 
 def collect(out:str): # A row for each training that is complete, and the first `Run`
+    "What the trainings in the folder `out` came to."
     import pandas as pd
     from mnist_small.runs import Run
-    rows,first = [],None
-    for seed,values in enumerate(plan()):
-        folder = Path(out)/f'run-{seed:02}'/f'seed-{seed:02}'
-        if not (folder/'recipe.json').exists(): continue
-        run = Run(folder)
-        if not run.complete: continue
-        first = first or run
-        rows.append(dict(seed=seed, **values, train_accuracy=round(float(run.history['train_accuracy'].iloc[-1]), 4),
-                         **{f'accuracy_{k}':round(a, 4) for k,a in zip(('third_last','second_last','last'),
-                                                                      run.accuracies[-3:])}))
-    return pd.DataFrame(rows), first
+    from mnist_small.sweep import LAST, seeds_frame
+    folders = [Path(out)/f'run-{o:02}'/f'seed-{o:02}' for o in range(len(plan()))]
+    runs = [o for o in map(Run, (o for o in folders if (o/'recipe.json').exists())) if o.complete]
+    if not runs: return pd.DataFrame(), None
+    frame = seeds_frame(runs)[['seed', 'train_accuracy', *LAST]]
+    return pd.DataFrame(plan()).rename_axis('seed').reset_index().merge(frame, on='seed'), runs[0]
 
 
 def main():
