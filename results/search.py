@@ -1,8 +1,9 @@
 """Twelve decisions about iteration 3's recipe, tried in 24 trainings on held-out images.
 
-Each training has its own seed and takes one of two values for every decision. The values are laid out by a folded Plackett-Burman design (Plackett and Burman 1946, Biometrika 33):
-every value is used in 12 trainings, in which all other decisions are balanced, so that each decision is a comparison
-of 12 seeds with 12, and the effect of one is not mixed up with that of another, nor with what two do together.
+Each training has its own seed and takes one of two values for every decision. The values are laid out by a folded
+Plackett-Burman design (Plackett and Burman 1946, Biometrika 33): every value is used in 12 trainings, in which all
+other decisions are balanced, so that each decision is a comparison of 12 seeds with 12, and the effect of one is not
+mixed up with that of another, nor with what two do together.
 
     python results/search.py plan | xargs -P 2 -I {} sh -c {}
     python results/search.py table --csv results/tried/search.csv
