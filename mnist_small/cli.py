@@ -57,7 +57,7 @@ def _compile_choice(text:str) -> bool|str|None:
 # %% ../nbs/08_cli.ipynb #91463d2e
 @command
 def mnist_small_train(
-    iteration:str='3', # Which network and recipe: 1, 2 or 3
+    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
     epochs:int=None, # How many epochs to train (default: the recipe's, 15)
     seed:int=0, # Decides the first weights and all that is random in training
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
@@ -109,9 +109,10 @@ def mnist_small_report(
 # %% ../nbs/08_cli.ipynb #15ebdc4c
 @command
 def mnist_small_sweep(
-    iteration:str='3', # Which network and recipe: 1, 2 or 3
+    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
     seeds:str='0-19', # Which seeds: 0-19, or 0-4,7
-    jobs:int=2, # How many runs beside each other, with one thread each
+    jobs:int=2, # How many runs beside each other
+    threads:int=1, # How many threads each of them has
     epochs:int=None, # How many epochs to train (default: the recipe's, 15)
     change:str='', # Hyper-parameters to change, as in lr=.2,wd=0
     valid:str='test', # Validate on the test images, or on a holdout sixth of the training images
@@ -127,6 +128,7 @@ def mnist_small_sweep(
     from mnist_small.sweep import changed_recipe, describe, parse_seeds, seeds_frame, summary, sweep, write_sweep
 
     if jobs < 1: raise InputError(f'--jobs {jobs} runs nothing: say 1 or more')
+    if threads < 1: raise InputError(f'--threads {threads} runs nothing: say 1 or more')
     if epochs is not None and epochs < 1: raise InputError(f'--epochs {epochs} trains nothing: say 1 or more')
     if csv and Path(csv).exists(): raise InputError(f'{csv} exists: name another file with --csv')
     if csv and not Path(csv).parent.is_dir(): raise InputError(f'{Path(csv).parent} is not a folder: make it first')
@@ -135,7 +137,7 @@ def mnist_small_sweep(
     out = out or 'sweeps/'+'-'.join(parts)
     print(f'Runs in {out}', flush=True)
     runs = sweep(recipe, seeds, out, jobs, epochs, data, valid, compiled,
-                 say=lambda o: print(o, flush=True))
+                 say=lambda o: print(o, flush=True), threads=threads)
     print(describe(summary(seeds_frame(runs))))
     if csv: write_sweep(csv, runs, f'mnist_small_sweep {" ".join(sys.argv[1:])}')
     if len(runs) < len(seeds): raise InputError(f'{len(seeds)-len(runs)} of {len(seeds)} runs are missing')

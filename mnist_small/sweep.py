@@ -49,9 +49,10 @@ def changed_recipe(
     return Recipe(**{**{o.name:getattr(recipe, o.name) for o in fields(Recipe)}, **out})
 
 # %% ../nbs/06_sweep.ipynb #3bd3ee50
-def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|str|None) -> str|None:
+def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|str|None,
+           threads:int) -> str|None:
     "One run, in a process of its own. Returns why it failed, if it did."
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
         for o in RUN_FILES: (folder/o).unlink(missing_ok=True) # what a run that was cut off has left
         images = load_images(data) if data in SOURCES else load_images(path=data)
@@ -79,7 +80,8 @@ def sweep(
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
     valid:str='test', # Validate on the 'test' images, or on a 'holdout' sixth of the training images
     compile:bool|str|None=None, # As for `mnist_learner`
-    say=print # Called with a line for each run that ends
+    say=print, # Called with a line for each run that ends
+    threads:int=1 # For each run
 ) -> list: # A complete `Run` for each seed that did not fail
     "Train with each of `seeds` what is not in `folder` yet."
     from joblib import Parallel, delayed, parallel_config # here, because few who import this module sweep
@@ -93,9 +95,9 @@ def sweep(
     missing = [o for o,f in folders.items() if not _present(f, recipe, epochs, valid, checksums)]
     done,start = len(seeds)-len(missing),time.time()
     if done: say(f'{done} of {len(seeds)} runs are there already')
-    job = lambda o: delayed(_labelled)(o, folders[o], recipe, o, epochs, data, valid, compile)
+    job = lambda o: delayed(_labelled)(o, folders[o], recipe, o, epochs, data, valid, compile, threads)
     try:
-        with parallel_config('loky', inner_max_num_threads=1):
+        with parallel_config('loky', inner_max_num_threads=threads):
             for seed,failure in Parallel(jobs, return_as='generator_unordered')(map(job, missing)):
                 done += 1
                 spent = time.time()-start
