@@ -57,7 +57,7 @@ def _compile_choice(text:str) -> bool|str|None:
 # %% ../nbs/08_cli.ipynb #91463d2e
 @command
 def mnist_small_train(
-    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
+    iteration:str='3', # Which network and recipe: 1, 2 or 3
     epochs:int=None, # How many epochs to train (default: the recipe's, 15)
     seed:int=0, # Decides the first weights and all that is random in training
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
@@ -109,7 +109,7 @@ def mnist_small_report(
 # %% ../nbs/08_cli.ipynb #15ebdc4c
 @command
 def mnist_small_sweep(
-    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
+    iteration:str='3', # Which network and recipe: 1, 2 or 3
     seeds:str='0-19', # Which seeds: 0-19, or 0-4,7
     jobs:int=2, # How many runs beside each other
     threads:int=1, # How many threads each of them has

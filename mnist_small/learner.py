@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'MODELS', 'OPTIMISERS', 'Recipe', 'get_recipe', 'DigitLoss', 'Accuracy', 'one_cycle', 'LeanScheduler',
-           'orthogonalised', 'MuonSGD', 'LeanLearner', 'RecipeLearner', 'pretrained_file', 'mnist_learner']
+           'LeanLearner', 'RecipeLearner', 'pretrained_file', 'mnist_learner']
 
 # %% ../nbs/04_learner.ipynb #58795306
 from dataclasses import MISSING, dataclass, field, fields
@@ -23,7 +23,7 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import listify
 from safetensors.torch import load
-from torch import Tensor, nn
+from torch import nn
 
 from .augment import DigitAffine
 from .callbacks import AveragedWeights, PatienceCallback, SeedCallback, TrainingLog
@@ -40,8 +40,7 @@ def _hp(unit:str, reason:str, default=MISSING):
 class Recipe:
     "Every hyper-parameter of one iteration."
     model: str = _hp('function', 'the network, by its name in `mnist_small.models`')
-    opt: str = _hp('name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov) averages better, "
-                           "'muon' needs fewer epochs")
+    opt: str = _hp('name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov) averages better")
     lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, as it ends near 0')
     moms: tuple = _hp('fraction', "momentum (Adam's beta1) at start, peak and end: low at the peak", (.95,.85,.95))
     pct_start: float = _hp('fraction', 'share of all steps in which the learning rate rises to its peak', .25)
@@ -71,10 +70,8 @@ RECIPES = {
     2: Recipe(model='model2', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998, max_shift=.04),
     3: Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998,
               max_rotate=5., max_shift=.04, max_scale=.04, max_shear=2.),
-    'sprint': Recipe(model='model3', opt='muon', lr=.3, wd=5e-4, ema_decay=.997, epochs=8,
-                     max_rotate=3., max_shift=.03, max_scale=.03, max_shear=1.),
 }
-"The recipe of each iteration, and of a sprint."
+"The recipe of each iteration."
 
 MODELS = {o.__name__:o for o in (model1, model2, model3)}
 "The networks by name."
@@ -123,58 +120,6 @@ class LeanScheduler(ParamScheduler):
     def after_batch(self):
         for k,v in self.now.items(): self.hps[k].append(v[-1])
 
-# %% ../nbs/04_learner.ipynb #muon1
-def orthogonalised(
-    m:Tensor, # (k,rows,columns) matrices
-    steps:int=5 # Newton-Schulz iterations
-) -> Tensor: # (k,rows,columns)
-    "`m` with all singular values near 1: between 0.7 and 1.2, for those that are not tiny beside the largest."
-    a,b,c = 3.4445,-4.7750,2.0315 # Jordan's coefficients
-    m = m/(m.norm(dim=(1,2), keepdim=True)+1e-7)
-    for _ in range(steps):
-        mm = m@m.mT
-        m = a*m + (b*mm+c*mm@mm)@m
-    return m
-
-class MuonSGD(torch.optim.Optimizer):
-    "SGD with Nesterov momentum; filters over several channels take Muon's steps, and keep a norm of √filters."
-    def __init__(self,
-        params, # Parameters, or groups of them
-        lr:float=.3, # Learning rate of SGD
-        momentum:float=.9, # Share of the last step in the next
-        weight_decay:float=0., # L2, for what SGD changes
-        share:float=1/6, # Muon's learning rate, as a share of `lr`
-    ): super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay, share=share))
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        "Change all parameters that have a gradient."
-        loss = None
-        if closure is not None:
-            with torch.enable_grad(): loss = closure()
-        for group in self.param_groups:
-            kinds = {} # parameters by who changes them; those that can go into one product together
-            for p in group['params']:
-                if p.grad is not None: kinds.setdefault(p.shape if p.ndim == 4 and p.shape[1] > 1 else None, []).append(p)
-            for shape,params in kinds.items(): self._change(params, group, muon=shape is not None)
-        return loss
-
-    def _change(self, params, group, muon):
-        grads = [p.grad for p in params]
-        if not muon and group['weight_decay']: grads = torch._foreach_add(grads, params, alpha=group['weight_decay'])
-        for p in params:
-            if 'momentum_buffer' not in self.state[p]: self.state[p]['momentum_buffer'] = torch.zeros_like(p)
-        sums = [self.state[p]['momentum_buffer'] for p in params]
-        torch._foreach_mul_(sums, group['momentum'])
-        torch._foreach_add_(sums, grads)
-        steps,lr = torch._foreach_add(grads, sums, alpha=group['momentum']),group['lr']
-        if muon:
-            for p in params: p.mul_(len(p)**.5/(p.norm()+1e-7))
-            matrices = orthogonalised(torch.stack([o.flatten(1) for o in steps]))
-            steps,lr = [o.view_as(p) for o,p in zip(matrices, params)],lr*group['share']
-        torch._foreach_add_(params, steps, alpha=-lr)
-
-
 # %% ../nbs/04_learner.ipynb #7be2a9c4
 def _fused(params, cls, **kwargs):
     "A fused torch optimiser."
@@ -185,7 +130,6 @@ def _fused(params, cls, **kwargs):
 
 OPTIMISERS = dict(
     adam=partial(OptimWrapper, opt=partial(_fused, cls=torch.optim.Adam)),
-    muon=partial(OptimWrapper, opt=MuonSGD),
     sgd=partial(OptimWrapper, opt=partial(_fused, cls=torch.optim.SGD, momentum=.9, nesterov=True)))
 "fastai `opt_func`s by the name that recipes use; momentum follows the schedule."
 
@@ -270,7 +214,7 @@ def pretrained_file(
 
 # %% ../nbs/04_learner.ipynb #872f3444
 def mnist_learner(
-    iteration:int|str|Recipe=3, # 1, 2, 3 or 'sprint', or a recipe of one's own
+    iteration:int|str|Recipe=3, # 1, 2 or 3, or a recipe of one's own
     dls:DataLoaders|None=None, # Data to train on; by default `mnist_dls()` with the recipe's batch size
     seed:int=0, # Decides the first weights and all that is random in training
     model:nn.Module|None=None, # Another network in place of the recipe's, for the same images
