@@ -50,8 +50,8 @@ def changed_recipe(
 
 # %% ../nbs/06_sweep.ipynb #3bd3ee50
 def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|str|None,
-           threads:int) -> str|None:
-    "One run, in a process of its own. Returns why it failed, if it did."
+           threads:int) -> tuple:
+    "One run, in a process of its own. Returns its seed, and why it failed or None."
     torch.set_num_threads(threads)
     try:
         for o in RUN_FILES: (folder/o).unlink(missing_ok=True) # what a run that was cut off has left
@@ -59,7 +59,8 @@ def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str
         dls = mnist_dls(images=images, bs=recipe.bs, valid=valid)
         learn = mnist_learner(recipe, dls, seed=seed, compile=compile, cbs=RunRecorder(make_run_folder(folder)))
         with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs)
-    except Exception as e: return f'{type(e).__name__}: {e}'.splitlines()[0] # whatever it is, the others go on
+    except Exception as e: return seed, f'{type(e).__name__}: {e}'.splitlines()[0] # whatever it is, the others go on
+    return seed, None
 
 def _present(folder:Path, recipe:Recipe, epochs:int, valid:str, checksums:dict) -> bool:
     "Whether `folder` holds this run already. Raises `InputError` if it holds another one."
@@ -95,7 +96,7 @@ def sweep(
     missing = [o for o,f in folders.items() if not _present(f, recipe, epochs, valid, checksums)]
     done,start = len(seeds)-len(missing),time.time()
     if done: say(f'{done} of {len(seeds)} runs are there already')
-    job = lambda o: delayed(_labelled)(o, folders[o], recipe, o, epochs, data, valid, compile, threads)
+    job = lambda o: delayed(_train)(folders[o], recipe, o, epochs, data, valid, compile, threads)
     try:
         with parallel_config('loky', inner_max_num_threads=threads):
             for seed,failure in Parallel(jobs, return_as='generator_unordered')(map(job, missing)):
@@ -109,8 +110,6 @@ def sweep(
         say('A process was killed, and the runs beside it ended with it: call again to finish.')
     finally: get_reusable_executor().shutdown() # its processes would stay for minutes
     return [Run(o) for o in folders.values() if _present(o, recipe, epochs, valid, checksums)]
-
-def _labelled(seed, *args): return seed, _train(*args)
 
 # %% ../nbs/06_sweep.ipynb #d0c92d90
 LAST = 'accuracy_third_last', 'accuracy_second_last', 'accuracy_last'
