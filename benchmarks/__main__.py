@@ -15,11 +15,12 @@ def one_run(name:str, data:str, folder:Path, batches:int|None) -> dict:
     "In this process: import, warm up, train and validate one epoch; how many seconds each takes."
     import warnings
     warnings.simplefilter('ignore')
-    from benchmarks.contenders import CONTENDERS, IMPORTS, floor, images_from
+    from benchmarks.contenders import CONTENDERS, IMPORTS, floor
+    from mnist_small.data import load_images
     start = time.perf_counter()
     exec(IMPORTS.get(name, 'import torch'), {})
     imported = time.perf_counter()-start
-    images = images_from(data)
+    images = load_images(data)
     if name == 'floor': return dict(epoch=floor(images))
     start = time.perf_counter()
     epoch = CONTENDERS[name](images, folder)
@@ -35,8 +36,9 @@ def run_together(names:list, args) -> dict:
     "Epochs of `names` in turn, all in this process, so that little time lies between those that are compared."
     import warnings
     warnings.simplefilter('ignore')
-    from benchmarks.contenders import CONTENDERS, images_from
-    images = images_from(args.data)
+    from benchmarks.contenders import CONTENDERS
+    from mnist_small.data import load_images
+    images = load_images(args.data)
     epochs = {o:CONTENDERS[o](images, args.folder) for o in names}
     for f in epochs.values(): f(20)
     seconds = {o:{} for o in names}

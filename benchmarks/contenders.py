@@ -37,12 +37,6 @@ def png_folder(images, folder:Path) -> Path:
     return out
 
 
-def images_from(data:str):
-    "The images that `--data` names."
-    from mnist_small.data import SOURCES, load_images
-    return load_images(data) if data in SOURCES else load_images(path=data)
-
-
 def first_batches(n:int|None):
     "A fastai callback that ends training after `n` batches; none for None."
     from fastai.callback.core import Callback, CancelFitException

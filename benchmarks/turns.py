@@ -19,8 +19,8 @@ def versions() -> dict:
 
 def few(data:str, share:int=4):
     "The images that `data` names, every `share`-th of them."
-    from benchmarks.contenders import images_from
-    o = images_from(data)
+    from mnist_small.data import load_images
+    o = load_images(data)
     return replace(o, **{k:getattr(o, k)[::share] for k in ('x_train','y_train','x_test','y_test')})
 
 

@@ -68,7 +68,7 @@ def mnist_small_train(
     from fastai.callback.progress import ProgressCallback
     from mnist_small import __version__
     from mnist_small.callbacks import ConsoleProgress, meets_target
-    from mnist_small.data import SOURCES, InputError, load_images, mnist_dls
+    from mnist_small.data import InputError, load_images, mnist_dls
     from mnist_small.learner import get_recipe, mnist_learner
     from mnist_small.models import num_params
     from mnist_small.runs import RunRecorder, check_run_folder, make_run_folder
@@ -79,7 +79,7 @@ def mnist_small_train(
     if seed < 0: raise InputError(f'--seed {seed} is negative: say 0 or more')
     compiled = _compile_choice(compile)
     out = check_run_folder(out or f'runs/{datetime.now():%Y%m%d-%H%M%S}-iteration{iteration}-seed{seed}')
-    images = load_images(data) if data in SOURCES else load_images(path=data)
+    images = load_images(data)
     folder = make_run_folder(out)
 
     dls = mnist_dls(images=images, bs=recipe.bs)
@@ -100,11 +100,11 @@ def mnist_small_report(
     data:str='auto', # Where the images of the pictures come from: auto, mnist, digits, or a folder
 ):
     "Compare runs: a page with tables, curves, mistakes and filters."
-    from mnist_small.data import SOURCES, load_images
+    from mnist_small.data import load_images
     from mnist_small.runs import Run, write_report
 
     found = [Run(o) for o in runs]
-    print(write_report(found, out, lambda: load_images(data) if data in SOURCES else load_images(path=data)))
+    print(write_report(found, out, lambda: load_images(data)))
 
 # %% ../nbs/08_cli.ipynb #15ebdc4c
 @command

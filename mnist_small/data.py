@@ -183,12 +183,14 @@ def _cached_or_downloaded() -> Images:
 
 # %% ../nbs/00_data.ipynb #828ab7a5
 def load_images(
-    source:str='auto', # 'auto', 'mnist' (MNIST or an error) or 'digits' (the embedded digits)
+    source:str|Path='auto', # 'auto', 'mnist' (MNIST or an error), 'digits' (the embedded digits), or a folder, as `path`
     path:str|Path|None=None, # Folder with the four IDX files; by default that of `MNIST_SMALL_DATA`, where it is set
 ) -> Images:
     "Load all images as uint8 tensors. Raises `InputError` if they are damaged or, except for 'auto', not there."
     if source not in SOURCES:
-        raise InputError(f'unknown source {source!r}: choose from {", ".join(SOURCES)}, or give a path')
+        if path is not None or not Path(source).expanduser().exists():
+            raise InputError(f'unknown source {str(source)!r}: choose from {", ".join(SOURCES)}, or name a folder')
+        source,path = 'auto',source
     if source == 'digits':
         if path is not None: raise InputError("source 'digits' is embedded and takes no path: leave one of the two out")
         return _embedded_digits()

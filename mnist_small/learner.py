@@ -25,7 +25,7 @@ from fastcore.basics import listify
 from safetensors.torch import load
 from torch import nn
 
-from .augment import DigitAffine
+from .augment import Deskew, DigitAffine
 from .callbacks import AveragedWeights, PatienceCallback, SeedCallback, TrainingLog
 from .data import InputError, ResidentDL, mnist_dls
 from .models import model1, model2, model3
@@ -48,6 +48,7 @@ class Recipe:
     div_final: float = _hp('factor', 'and ends this much below it, so that the last steps only settle', 1e5)
     bs: int = _hp('images', 'batch size: smaller ones take more steps an epoch, larger ones run faster', 128)
     wd: float = _hp('fraction', 'weight decay (L2): keeps weights small, so that steps stay large beside them', 0.)
+    deskew: bool = _hp('yes or no', 'sets each digit upright, in training and later: one thing less to learn', False)
     max_rotate: float = _hp('degrees', 'augmentation: turned this far either way, as people slant their digits', 0.)
     max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', 0.)
     max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', 0.)
@@ -194,12 +195,15 @@ class RecipeLearner(LeanLearner):
         return super().show_results(*args, **kwargs)
 
 # %% ../nbs/04_learner.ipynb #1a4ea743
-def _augmented(dls:DataLoaders, recipe:Recipe) -> DataLoaders:
-    "`dls`, or a copy of it that augments as `recipe` says."
+def _transformed(dls:DataLoaders, recipe:Recipe) -> DataLoaders:
+    "`dls`, or a copy of it with the transforms that `recipe` asks for and that are not there yet."
+    if not all(isinstance(o, ResidentDL) for o in dls.loaders): return dls
     limits = {k:getattr(recipe, k) for k in ('max_rotate', 'max_shift', 'max_scale', 'max_shear')}
-    ours = all(isinstance(o, ResidentDL) for o in dls.loaders)
-    if not ours or not any(limits.values()) or any(t.split_idx == 0 for t in dls.train.after_batch.fs): return dls
-    tfms = [*dls.train.after_batch.fs, DigitAffine(**limits)]
+    there,more = dls.train.after_batch.fs,[]
+    if recipe.deskew and not any(isinstance(t, Deskew) for t in there): more.append(Deskew())
+    if any(limits.values()) and not any(t.split_idx == 0 for t in there): more.append(DigitAffine(**limits))
+    if not more: return dls
+    tfms = [*there, *more]
     return DataLoaders(*[o.new(after_batch=tfms) for o in dls.loaders], path=dls.path, device=dls.device)
 
 # %% ../nbs/04_learner.ipynb #5f1d0c12
@@ -237,7 +241,7 @@ def mnist_learner(
     own = [SeedCallback(seed), TrainingLog(), PatienceCallback(recipe.patience), FastTraining(compile)]
     if recipe.ema_decay is not None: own.append(AveragedWeights(recipe.ema_decay, recipe.ema_start))
     learn = RecipeLearner(
-        _augmented(dls, recipe), model, loss_func=DigitLoss(label_smoothing=recipe.label_smoothing),
+        _transformed(dls, recipe), model, loss_func=DigitLoss(label_smoothing=recipe.label_smoothing),
         opt_func=OPTIMISERS[recipe.opt], lr=recipe.lr, wd=recipe.wd, moms=recipe.moms, metrics=Accuracy(),
         cbs=own+listify(cbs), path=path)
     learn.recipe = recipe

@@ -8,14 +8,14 @@ __all__ = ['LAST', 'parse_seeds', 'changed_recipe', 'sweep', 'seeds_frame', 'wri
 
 # %% ../nbs/06_sweep.ipynb #58795306
 import json, math, time
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from .callbacks import target_verdict
-from .data import SOURCES, InputError, load_images, mnist_dls
+from .data import InputError, load_images, mnist_dls
 from .learner import Recipe, get_recipe, mnist_learner
 from .runs import RUN_FILES, Run, RunRecorder, make_run_folder, write_whole
 
@@ -43,6 +43,10 @@ def changed_recipe(
     for part in filter(None, changes.split(',')):
         name,_,value = part.strip().partition('=')
         if name not in kinds: raise InputError(f'unknown hyper-parameter {name!r}: choose from {", ".join(kinds)}')
+        if kinds[name] is bool:
+            if value not in ('True', 'False'): raise InputError(f'{name}={value!r} is neither True nor False')
+            out[name] = value == 'True'
+            continue
         try: out[name] = None if name == 'ema_decay' and value == 'None' else (
             int if kinds[name] is int else float)(value)
         except ValueError as e: raise InputError(f'{name}={value!r} is not a number') from e
@@ -55,20 +59,22 @@ def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str
     torch.set_num_threads(threads)
     try:
         for o in RUN_FILES: (folder/o).unlink(missing_ok=True) # what a run that was cut off has left
-        images = load_images(data) if data in SOURCES else load_images(path=data)
+        images = load_images(data)
         dls = mnist_dls(images=images, bs=recipe.bs, valid=valid)
         learn = mnist_learner(recipe, dls, seed=seed, compile=compile, cbs=RunRecorder(make_run_folder(folder)))
         with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs)
     except Exception as e: return seed, f'{type(e).__name__}: {e}'.splitlines()[0] # whatever it is, the others go on
     return seed, None
 
-def _present(folder:Path, recipe:Recipe, epochs:int, valid:str, checksums:dict) -> bool:
-    "Whether `folder` holds this run already. Raises `InputError` if it holds another one."
+def _present(folder:Path, asked:dict) -> bool:
+    "Whether `folder` holds a complete run as `asked` for. Raises `InputError` if it holds another one."
     if not (folder/'recipe.json').exists(): return False
     run = Run(folder)
-    theirs = run.recipe,run.told['epochs'],run.data['validated_on'],run.data['checksums']
-    if theirs != (recipe, epochs, valid, checksums):
-        raise InputError(f'{folder} holds a run of another recipe, length or data: name another folder with --out')
+    there = dict(recipe=run.recipe, epochs=run.told['epochs'], valid=run.data['validated_on'],
+                 data=run.data['checksums'], compile=run.told['compile'], threads=run.told['machine']['threads'])
+    other = [k for k in asked if there[k] != asked[k]]
+    if other: raise InputError(f'{folder} holds a run that differs in {", ".join(other)}: '
+                               'name another folder with --out')
     return run.complete
 
 # %% ../nbs/06_sweep.ipynb #8fa99bee
@@ -89,11 +95,12 @@ def sweep(
     from joblib.externals.loky import get_reusable_executor, process_executor
     recipe = get_recipe(recipe)
     epochs = recipe.epochs if epochs is None else epochs
-    images = load_images(data) if data in SOURCES else load_images(path=data)
+    images = load_images(data)
     mnist_dls(images=images, valid=valid) # raises `InputError` for an unknown `valid`
-    checksums = images.info['checksums']
+    asked = dict(recipe=recipe, epochs=epochs, valid=valid, data=images.info['checksums'],
+                 compile='fused' if compile is True else compile, threads=threads)
     folders = {o:Path(folder).expanduser()/f'seed-{o:02}' for o in seeds}
-    missing = [o for o,f in folders.items() if not _present(f, recipe, epochs, valid, checksums)]
+    missing = [o for o,f in folders.items() if not _present(f, asked)]
     done,start = len(seeds)-len(missing),time.time()
     if done: say(f'{done} of {len(seeds)} runs are there already')
     job = lambda o: delayed(_train)(folders[o], recipe, o, epochs, data, valid, compile, threads)
@@ -109,7 +116,7 @@ def sweep(
     except process_executor.TerminatedWorkerError:
         say('A process was killed, and the runs beside it ended with it: call again to finish.')
     finally: get_reusable_executor().shutdown() # its processes would stay for minutes
-    return [Run(o) for o in folders.values() if _present(o, recipe, epochs, valid, checksums)]
+    return [Run(o) for o in folders.values() if _present(o, asked)]
 
 # %% ../nbs/06_sweep.ipynb #d0c92d90
 LAST = 'accuracy_third_last', 'accuracy_second_last', 'accuracy_last'
@@ -147,8 +154,10 @@ def read_sweep(
     try:
         comments = [o[2:].partition(': ') for o in Path(path).read_text().splitlines() if o.startswith('# ')]
         told,frame = {k:json.loads(v) for k,_,v in comments},pd.read_csv(path, comment='#')
-        frame[[*LAST, 'seed', 'target']], told['recipe'] # noqa: what everything below needs
-    except (OSError, ValueError, KeyError) as e: raise InputError(f'{path} is not the table of a sweep: {e}') from e
+        frame[[*LAST, 'seed', 'target']] # noqa: what everything below needs
+        told['recipe'] = asdict(Recipe(**told['recipe'])) # an older file lacks hyper-parameters that came later
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise InputError(f'{path} is not the table of a sweep: {e}') from e
     return told,frame
 
 # %% ../nbs/06_sweep.ipynb #0496d872
