@@ -25,7 +25,7 @@ from fastcore.basics import listify
 from safetensors.torch import load
 from torch import nn
 
-from .augment import Deskew, DigitAffine
+from .augment import DigitAffine, MomentNormalize
 from .callbacks import AveragedWeights, PatienceCallback, SeedCallback, TrainingLog
 from .data import InputError, ResidentDL, mnist_dls
 from .models import model1, model2, model3
@@ -48,7 +48,7 @@ class Recipe:
     div_final: float = _hp('factor', 'and ends this much below it, so that the last steps only settle', 1e5)
     bs: int = _hp('images', 'batch size: smaller ones take more steps an epoch, larger ones run faster', 128)
     wd: float = _hp('fraction', 'weight decay (L2): keeps weights small, so that steps stay large beside them', 0.)
-    deskew: bool = _hp('yes or no', 'sets each digit upright, in training and later: one thing less to learn', False)
+    moment_norm: float|None = _hp('power', '`size` of `MomentNormalize`: evens out slant and size; None: neither', None)
     max_rotate: float = _hp('degrees', 'augmentation: turned this far either way, as people slant their digits', 0.)
     max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', 0.)
     max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', 0.)
@@ -200,7 +200,8 @@ def _transformed(dls:DataLoaders, recipe:Recipe) -> DataLoaders:
     if not all(isinstance(o, ResidentDL) for o in dls.loaders): return dls
     limits = {k:getattr(recipe, k) for k in ('max_rotate', 'max_shift', 'max_scale', 'max_shear')}
     there,more = dls.train.after_batch.fs,[]
-    if recipe.deskew and not any(isinstance(t, Deskew) for t in there): more.append(Deskew())
+    if recipe.moment_norm is not None and not any(isinstance(t, MomentNormalize) for t in there):
+        more.append(MomentNormalize(recipe.moment_norm))
     if any(limits.values()) and not any(t.split_idx == 0 for t in there): more.append(DigitAffine(**limits))
     if not more: return dls
     tfms = [*there, *more]

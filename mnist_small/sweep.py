@@ -35,19 +35,15 @@ def parse_seeds(
 
 def changed_recipe(
     recipe:Recipe,
-    changes:str # 'lr=.2,wd=0': hyper-parameters of `recipe` and their new values; 'ema_decay=None' for none
+    changes:str # 'lr=.2,wd=0': hyper-parameters of `recipe` and their new values; None where that is one
 ) -> Recipe:
     "`recipe` with `changes`. Raises `InputError` for a name or value that does not fit."
-    kinds = {o.name:type(getattr(recipe, o.name)) for o in fields(Recipe) if o.name not in ('model', 'opt', 'moms')}
+    kinds = {o.name:o.type for o in fields(Recipe) if o.name not in ('model', 'opt', 'moms')}
     out = {}
     for part in filter(None, changes.split(',')):
         name,_,value = part.strip().partition('=')
         if name not in kinds: raise InputError(f'unknown hyper-parameter {name!r}: choose from {", ".join(kinds)}')
-        if kinds[name] is bool:
-            if value not in ('True', 'False'): raise InputError(f'{name}={value!r} is neither True nor False')
-            out[name] = value == 'True'
-            continue
-        try: out[name] = None if name == 'ema_decay' and value == 'None' else (
+        try: out[name] = None if value == 'None' and kinds[name] == float|None else (
             int if kinds[name] is int else float)(value)
         except ValueError as e: raise InputError(f'{name}={value!r} is not a number') from e
     return Recipe(**{**{o.name:getattr(recipe, o.name) for o in fields(Recipe)}, **out})
