@@ -235,7 +235,8 @@ def library(images, folder, compile='fused'):
     "This library: learn.fit_one_cycle."
     from mnist_small.data import mnist_dls
     from mnist_small.learner import RECIPES, mnist_learner
-    recipe = replace(RECIPES[3], bs=BS, moment_norm=None, max_rotate=ROTATE, max_shift=SHIFT, max_scale=SCALE, max_shear=SHEAR)
+    recipe = replace(RECIPES[3], bs=BS, moment_norm=None,
+                     max_rotate=ROTATE, max_shift=SHIFT, max_scale=SCALE, max_shear=SHEAR)
     # an epoch of a long training, so compiled, though a single epoch would not be
     learn = mnist_learner(recipe, mnist_dls(images=images, bs=BS), compile=compile)
 

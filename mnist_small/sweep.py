@@ -143,6 +143,7 @@ def write_sweep(
     comments = ''.join(f'# {k}: {json.dumps(v)}\n' for k,v in head.items())
     write_whole(Path(path), (comments+table.to_csv(index=False)).encode())
 
+# %% ../nbs/06_sweep.ipynb #readsweep
 def read_sweep(
     path:str|Path # From `write_sweep`
 ) -> tuple: # What the comment lines say, as a dict, and the table
@@ -150,7 +151,7 @@ def read_sweep(
     try:
         comments = [o[2:].partition(': ') for o in Path(path).read_text().splitlines() if o.startswith('# ')]
         told,frame = {k:json.loads(v) for k,_,v in comments},pd.read_csv(path, comment='#')
-        frame[[*LAST, 'seed', 'target']] # noqa: what everything below needs
+        frame[[*LAST, 'seed', 'target']] # noqa: asked for below
         told['recipe'] = asdict(Recipe(**told['recipe'])) # an older file lacks hyper-parameters that came later
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise InputError(f'{path} is not the table of a sweep: {e}') from e
