@@ -16,10 +16,10 @@ def one_run(name:str, data:str, folder:Path, batches:int|None) -> dict:
     import warnings
     warnings.simplefilter('ignore')
     from benchmarks.contenders import CONTENDERS, IMPORTS, floor
-    from mnist_small.data import load_images
     start = time.perf_counter()
     exec(IMPORTS.get(name, 'import torch'), {})
     imported = time.perf_counter()-start
+    from mnist_small.data import load_images # here, because it imports torch, and imports are timed above
     images = load_images(data)
     if name == 'floor': return dict(epoch=floor(images))
     start = time.perf_counter()

@@ -183,7 +183,7 @@ def _cached_or_downloaded() -> Images:
 
 # %% ../nbs/00_data.ipynb #828ab7a5
 def load_images(
-    source:str|Path='auto', # 'auto', 'mnist' (MNIST or an error), 'digits' (the embedded ones), or what is a `path`
+    source:str|Path='auto', # 'auto', 'mnist' (MNIST or an error), 'digits' (the embedded ones), or a folder (`path`)
     path:str|Path|None=None, # Folder with the four IDX files; by default that of `MNIST_SMALL_DATA`, where it is set
 ) -> Images:
     "Load all images as uint8 tensors. Raises `InputError` if they are damaged or, except for 'auto', not there."

@@ -8,7 +8,7 @@ __all__ = ['LAST', 'parse_seeds', 'changed_recipe', 'sweep', 'seeds_frame', 'wri
 
 # %% ../nbs/06_sweep.ipynb #58795306
 import json, math, time
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +18,7 @@ from .callbacks import target_verdict
 from .data import InputError, load_images, mnist_dls
 from .learner import Recipe, get_recipe, mnist_learner
 from .runs import RUN_FILES, Run, RunRecorder, make_run_folder, write_whole
+from .speed import FastTraining
 
 # %% ../nbs/06_sweep.ipynb #21249b8a
 def parse_seeds(
@@ -46,7 +47,7 @@ def changed_recipe(
         try: out[name] = None if value == 'None' and kinds[name] == float|None else (
             int if kinds[name] is int else float)(value)
         except ValueError as e: raise InputError(f'{name}={value!r} is not a number') from e
-    return Recipe(**{**{o.name:getattr(recipe, o.name) for o in fields(Recipe)}, **out})
+    return replace(recipe, **out)
 
 # %% ../nbs/06_sweep.ipynb #3bd3ee50
 def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|str|None,
@@ -94,7 +95,7 @@ def sweep(
     images = load_images(data)
     mnist_dls(images=images, valid=valid) # raises `InputError` for an unknown `valid`
     asked = dict(recipe=recipe, epochs=epochs, valid=valid, data=images.info['checksums'],
-                 compile='fused' if compile is True else compile, threads=threads)
+                 compile=FastTraining(compile).compile, threads=threads)
     folders = {o:Path(folder).expanduser()/f'seed-{o:02}' for o in seeds}
     missing = [o for o,f in folders.items() if not _present(f, asked)]
     done,start = len(seeds)-len(missing),time.time()
