@@ -18,7 +18,7 @@ def widened(factor:int):
                     *block(b, b), nn.Conv2d(b, 10, 2, bias=False), nn.AdaptiveAvgPool2d(1))
 
 
-def setup(data:str, bs:int=BS, threads:int|None=None, share:int=4, width:int=1, compile:bool|str='fused'):
+def setup(data:str, bs:int=BS, threads:int|None=None, share:int=4, width:int=1, compile:bool|str='kernels'):
     "An epoch, with one thing changed."
     import torch
     from mnist_small.data import mnist_dls
@@ -36,7 +36,7 @@ def main():
               'threads': ('threads', list(range(1, os.cpu_count()+1))), 'parameters': ('width', [1,2,3])}
     n,measured = len(few(args.data, 1).x_train),{}
     for name,(key,settings) in values.items():
-        ways = dict(compiled='fused', uncompiled=False)
+        ways = dict(compiled='kernels', uncompiled=False)
         setups = {(o,k):(call, args.data, {key:o, 'compile':c}) for o in settings for k,c in ways.items()}
         seconds = in_turn(setups, args.rounds)
         label = dict(images=lambda o: n//o, parameters=lambda o: num_params(widened(o))).get(name, lambda o: o)

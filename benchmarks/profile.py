@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: torch's profiler over short epochs, with a name for each compiled kernel.
+"""Where the time of a training step goes: torch's profiler over short epochs.
 
 A short epoch trains on every fourth image, here without validating. What the profiler itself costs is in the figures.
 """
@@ -7,13 +7,11 @@ from collections import defaultdict
 
 from benchmarks.turns import BS, arguments, few, report
 
-KINDS = {'convolutions, backward': ('convolution_backward',),
-         'convolutions, forward': ('convolution',),
-         'normalisation, activation, pooling': ('cpp_fused', 'scatter_reduce'),
-         'images: affine and normalisation': ('grid_sampler', 'aten::mm', 'aten::index', 'aten::div', 'aten::sub'),
+KINDS = {'kernels, backward': ('_PassBackward',),
+         'kernels, forward': ('_Pass',),
+         'images: affine maps and normalisation': ('grid_sampler', 'aten::mm', 'aten::index', 'aten::div', 'aten::sub'),
          'optimiser and averaged weights': ('sgd', 'SGD', 'lerp'),
-         'loss and accuracy': ('softmax', 'nll_loss', 'argmax', 'aten::eq'),
-         'calling compiled code': ('Compiled', 'Dynamo', 'AOTDispatcher')}
+         'loss and accuracy': ('softmax', 'nll_loss', 'argmax', 'aten::eq')}
 "What the profiler's operations belong to: the first of these that has a part of its name."
 OTHER,PYTHON = 'other operations of torch','Python between operations'
 
@@ -32,11 +30,9 @@ def profiled(epoch) -> dict: # Seconds by what they were spent on
 
 def main():
     args = arguments(__doc__, 'profile', 5)
-    import torch._inductor.config as inductor
     from fastai.callback.core import Callback, CancelValidException
     from mnist_small.all import mnist_dls, mnist_learner
-    inductor.cpp.enable_kernel_profile,inductor.fx_graph_cache = True,False
-    learn = mnist_learner(3, mnist_dls(images=few(args.data), bs=BS), compile='fused')
+    learn = mnist_learner(3, mnist_dls(images=few(args.data), bs=BS), compile='kernels')
     class NoValidation(Callback):
         def before_validate(self): raise CancelValidException
     def epoch():

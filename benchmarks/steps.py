@@ -9,18 +9,7 @@ from benchmarks.turns import BS, arguments, epochs_of, few, in_turn, report
 
 def compiled(): return dict(compile=False)
 
-def fused_layers(): return dict(compile='plain')
-
-def channels_last():
-    from mnist_small import speed
-    speed.to_layout = lambda *args: None
-
-def strides_of_first_layer():
-    from mnist_small import speed
-    def to_layout(model, memory_format):
-        for p in model.parameters():
-            if p.ndim == 4: p.data = p.data.contiguous(memory_format=memory_format)
-    speed.to_layout = to_layout
+def kernels(): return dict(compile='torch')
 
 def memory_kept():
     from mnist_small import speed
@@ -71,7 +60,7 @@ def lean_loss_metric_and_schedule():
 
 
 PARTS = {o.__name__.replace('_', ' '):o for o in (
-    compiled, fused_layers, channels_last, strides_of_first_layer, memory_kept, a_thousand_images_transformed_at_once,
+    compiled, kernels, memory_kept, a_thousand_images_transformed_at_once,
     one_product_for_all_grids, shuffled_in_one_call, validation_in_large_batches, fused_optimiser,
     averages_in_one_call, events_only_to_who_has_them, lean_loss_metric_and_schedule)}
 "What can be left out, by name: a function that replaces it, or gives other arguments."
@@ -83,7 +72,7 @@ def setup(part:str|None, data:str):
     from mnist_small.data import mnist_dls
     from mnist_small.learner import mnist_learner
     dls = mnist_dls(images=few(data), bs=BS, val_bs=changed.pop('val_bs', 1000))
-    return epochs_of(mnist_learner(3, dls, **{'compile':'fused', **changed}))
+    return epochs_of(mnist_learner(3, dls, **{'compile':'kernels', **changed}))
 
 
 def main():

@@ -50,7 +50,7 @@ def command(func):
 def _compile_choice(text:str) -> bool|str|None:
     "What `--compile` means to `mnist_learner`."
     from mnist_small.data import InputError
-    choices = dict(auto=None, fused='fused', plain='plain', off=False)
+    choices = dict(auto=None, kernels='kernels', torch='torch', off=False)
     if text not in choices: raise InputError(f'unknown --compile {text!r}: choose from {", ".join(choices)}')
     return choices[text]
 
@@ -62,7 +62,7 @@ def mnist_small_train(
     seed:int=0, # Decides the first weights and all that is random in training
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
     out:str=None, # Folder for the run (default: a new one in runs/, named by time, iteration and seed)
-    compile:str='auto', # Compile the network: fused, plain (torch's own layers), off, or auto: fused where it pays
+    compile:str='auto', # Compile the network: kernels, torch (torch.compile), off, or auto: where it pays
 ):
     "Train one of the three networks on MNIST and check it against the target of 99.4 %."
     from fastai.callback.progress import ProgressCallback
@@ -117,7 +117,7 @@ def mnist_small_sweep(
     change:str='', # Hyper-parameters to change, as in lr=.2,wd=0
     valid:str='test', # Validate on the test images, or on a holdout sixth of the training images
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
-    compile:str='auto', # Compile the networks: fused, plain (torch's own layers), off, or auto: fused where it pays
+    compile:str='auto', # Compile the networks: kernels, torch (torch.compile), off, or auto: where it pays
     out:str=None, # Folder for the runs (default: sweeps/iteration3, named by iteration, change and valid)
     csv:str=None, # Also write the results to this file
 ):

@@ -1,21 +1,29 @@
-"""Twelve decisions about iteration 3's recipe, without moment normalisation, tried in 24 trainings on held-out images.
+"""Up to twelve decisions about a recipe, tried in 24 trainings on held-out images.
 
 Each training has its own seed and takes one of two values for every decision. The values are laid out by a folded
 Plackett-Burman design (Plackett and Burman 1946, Biometrika 33): every value is used in 12 trainings, in which all
 other decisions are balanced, so that each decision is a comparison of 12 seeds with 12, and the effect of one is not
 mixed up with that of another, nor with what two do together.
 
-    python results/search.py plan | xargs -P 2 -I {} sh -c {}
-    python results/search.py table --csv results/tried/search.csv
+    python results/search.py plan sprint | xargs -P 2 -I {} sh -c {}
+    python results/search.py table sprint --csv results/tried/sprint.csv
+
+`recipe3`, without moment normalisation, made results/tried/search.csv. A twelfth decision was then how the network is
+compiled, by one of two ways of which none is left.
 """
 import argparse, json
 from pathlib import Path
 
-LEVELS = dict(
-    lr=(.2, .4), bs=(96, 192), wd=(2e-4, 1e-3), max_rotate=(3., 7.), max_shift=(.02, .06), max_scale=(.02, .06),
-    max_shear=(0., 4.), ema_decay=(.997, .999), label_smoothing=(0., .05), pct_start=(.15, .4), bn_momentum=(.05, .2),
-    compile=('plain', 'fused'))
-"What is decided, and between which two values. `compile` is how the network is compiled, not part of the recipe."
+SEARCHES = dict(
+    recipe3=(dict(moment_norm=None), dict(
+        lr=(.2, .4), bs=(96, 192), wd=(2e-4, 1e-3), max_rotate=(3., 7.), max_shift=(.02, .06), max_scale=(.02, .06),
+        max_shear=(0., 4.), ema_decay=(.997, .999), label_smoothing=(0., .05), pct_start=(.15, .4),
+        bn_momentum=(.05, .2))),
+    sprint=(dict(epochs=4), dict(
+        lr=(.2, .4), bs=(64, 128), wd=(2e-4, 1e-3), max_rotate=(0., 5.), max_shift=(.02, .04), max_scale=(0., .04),
+        max_shear=(0., 2.), ema_decay=(.99, .997), label_smoothing=(0., .05), pct_start=(.15, .4),
+        bn_momentum=(.05, .2), moment_norm=(.35, .65))))
+"By name: what differs from recipe 3 in all trainings; and what is decided, between which two values."
 
 
 def design() -> list:
@@ -25,44 +33,46 @@ def design() -> list:
     return [[*o, -1] for o in rows] + [[*(-s for s in o), 1] for o in rows]
 
 
-def plan() -> list:
+def plan(search:str) -> list:
     "For each training, the value of every decision."
-    return [{k:v[s > 0] for (k,v),s in zip(LEVELS.items(), row)} for row in design()]
+    return [{k:v[s > 0] for (k,v),s in zip(SEARCHES[search][1].items(), row)} for row in design()]
 
 
-def command(seed:int, values:dict, out:str) -> str:
+def command(search:str, seed:int, values:dict, out:str) -> str:
     "The command of one training."
-    change = ','.join(f'{k}={v}' for k,v in dict(moment_norm=None, **values).items() if k != 'compile')
-    return (f"mnist_small_sweep --iteration 3 --valid holdout --seeds {seed} --jobs 1 --change {change} "
-            f"--compile {values['compile']} --out {out}/run-{seed:02}")
+    change = ','.join(f'{k}={v}' for k,v in dict(SEARCHES[search][0], **values).items())
+    return (f'mnist_small_sweep --iteration 3 --valid holdout --seeds {seed} --jobs 1 --change {change} '
+            f'--out {out}/run-{seed:02}')
 
 
-def collect(out:str): # A row for each training that is complete, and the first `Run`
+def collect(search:str, out:str): # A row for each training that is complete, and the first `Run`
     "What the trainings in the folder `out` came to."
     import pandas as pd
     from mnist_small.runs import Run
     from mnist_small.sweep import LAST, seeds_frame
-    folders = [Path(out)/f'run-{o:02}'/f'seed-{o:02}' for o in range(len(plan()))]
+    folders = [Path(out)/f'run-{o:02}'/f'seed-{o:02}' for o in range(len(plan(search)))]
     runs = [o for o in map(Run, (o for o in folders if (o/'recipe.json').exists())) if o.complete]
     if not runs: return pd.DataFrame(), None
     frame = seeds_frame(runs)[['seed', 'train_accuracy', *LAST]]
-    return pd.DataFrame(plan()).rename_axis('seed').reset_index().merge(frame, on='seed'), runs[0]
+    return pd.DataFrame(plan(search)).rename_axis('seed').reset_index().merge(frame, on='seed'), runs[0]
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=('plan', 'table'), help='print the 24 commands, or what the trainings came to')
-    p.add_argument('--out', default='sweeps/search', help='folder of the trainings (default: sweeps/search)')
+    p.add_argument('search', choices=SEARCHES, help='what is decided')
+    p.add_argument('--out', help='folder of the trainings (default: sweeps/search-SEARCH)')
     p.add_argument('--csv', type=Path, help='with table: also write a row for each training to this file')
     args = p.parse_args()
-    if args.what == 'plan': return print('\n'.join(command(i, o, args.out) for i,o in enumerate(plan())))
+    name,out = args.search,args.out or f'sweeps/search-{args.search}'
+    if args.what == 'plan': return print('\n'.join(command(name, i, o, out) for i,o in enumerate(plan(name))))
     from mnist_small.sweep import main_effects
-    frame,first = collect(args.out)
-    if len(frame) < 24: print(f'{len(frame)} of 24 trainings are complete in {args.out}')
+    frame,first = collect(name, out)
+    if len(frame) < 24: print(f'{len(frame)} of 24 trainings are complete in {out}')
     if not len(frame): p.exit(1)
-    print(main_effects(frame, list(LEVELS)).to_string(index=False))
+    print(main_effects(frame, list(SEARCHES[name][1])).to_string(index=False))
     if args.csv:
-        told = dict(command='python results/search.py plan | xargs -P 2 -I {} sh -c {}',
+        told = dict(command=f'python results/search.py plan {name} | xargs -P 2 -I {{}} sh -c {{}}',
                     **{k:first.told[k] for k in ('versions', 'machine')}, data={
                         k:v for k,v in first.told['data'].items() if k != 'origin'})
         comments = ''.join(f'# {k}: {json.dumps(v)}\n' for k,v in told.items())
