@@ -69,10 +69,10 @@ def in_turn(
         for o in processes: o.terminate()
 
 
-def arguments(doc:str, prog:str, rounds:int):
+def arguments(doc:str, prog:str, rounds:int, unit:str='short epochs of each'):
     "The command line that the benchmarks by turns share."
     p = argparse.ArgumentParser(prog=f'python -m benchmarks.{prog}', description=doc.splitlines()[0])
-    p.add_argument('--rounds', type=int, default=rounds, help=f'short epochs of each, in turn (default: {rounds})')
+    p.add_argument('--rounds', type=int, default=rounds, help=f'{unit}, in turn (default: {rounds})')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     p.add_argument('--json', type=Path, help='also write everything measured to this file')
     return p.parse_args()

@@ -54,11 +54,15 @@ def _compile_choice(text:str) -> bool|str|None:
     if text not in choices: raise InputError(f'unknown --compile {text!r}: choose from {", ".join(choices)}')
     return choices[text]
 
+def _called(iteration:str) -> str:
+    "The name of an iteration as part of a folder's."
+    return f'iteration{iteration}' if iteration.isdigit() else iteration
+
 # %% ../nbs/08_cli.ipynb #91463d2e
 @command
 def mnist_small_train(
-    iteration:str='3', # Which network and recipe: 1, 2 or 3
-    epochs:int=None, # How many epochs to train (default: the recipe's, 15)
+    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
+    epochs:int=None, # How many epochs to train (default: the recipe's)
     seed:int=0, # Decides the first weights and all that is random in training
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
     out:str=None, # Folder for the run (default: a new one in runs/, named by time, iteration and seed)
@@ -78,7 +82,7 @@ def mnist_small_train(
     if epochs < 1: raise InputError(f'--epochs {epochs} trains nothing: say 1 or more')
     if seed < 0: raise InputError(f'--seed {seed} is negative: say 0 or more')
     compiled = _compile_choice(compile)
-    out = check_run_folder(out or f'runs/{datetime.now():%Y%m%d-%H%M%S}-iteration{iteration}-seed{seed}')
+    out = check_run_folder(out or f'runs/{datetime.now():%Y%m%d-%H%M%S}-{_called(iteration)}-seed{seed}')
     images = load_images(data)
     folder = make_run_folder(out)
 
@@ -109,11 +113,11 @@ def mnist_small_report(
 # %% ../nbs/08_cli.ipynb #15ebdc4c
 @command
 def mnist_small_sweep(
-    iteration:str='3', # Which network and recipe: 1, 2 or 3
+    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
     seeds:str='0-19', # Which seeds: 0-19, or 0-4,7
     jobs:int=2, # How many runs beside each other
     threads:int=1, # How many threads each of them has
-    epochs:int=None, # How many epochs to train (default: the recipe's, 15)
+    epochs:int=None, # How many epochs to train (default: the recipe's)
     change:str='', # Hyper-parameters to change, as in lr=.2,wd=0
     valid:str='test', # Validate on the test images, or on a holdout sixth of the training images
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
@@ -133,7 +137,7 @@ def mnist_small_sweep(
     if csv and Path(csv).exists(): raise InputError(f'{csv} exists: name another file with --csv')
     if csv and not Path(csv).parent.is_dir(): raise InputError(f'{Path(csv).parent} is not a folder: make it first')
     recipe,seeds,compiled = changed_recipe(get_recipe(iteration), change),parse_seeds(seeds),_compile_choice(compile)
-    parts = [f'iteration{iteration}', *filter(None, change.replace(' ', '').split(',')), *[valid][:valid != 'test']]
+    parts = [_called(iteration), *filter(None, change.replace(' ', '').split(',')), *[valid][:valid != 'test']]
     out = out or 'sweeps/'+'-'.join(parts)
     print(f'Runs in {out}', flush=True)
     runs = sweep(recipe, seeds, out, jobs, epochs, data, valid, compiled,

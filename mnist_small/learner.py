@@ -58,7 +58,7 @@ class Recipe:
     label_smoothing: float = _hp('fraction', 'of the probability spread over all digits, against being too sure', 0.)
     bn_momentum: float = _hp('per step', "how much of a batch goes into batch norm's running statistics", .1)
     patience: int = _hp('epochs', 'stops after so many without a better validation loss, as the original does', 10)
-    epochs: int = _hp('epochs', 'what the target allows', 15)
+    epochs: int = _hp('epochs', 'of a whole training; the target allows 15', 15)
 
     def __str__(self):
         rows = [(f.name, str(getattr(self, f.name)), f.metadata['unit'], f.metadata['reason']) for f in fields(self)]
@@ -71,8 +71,10 @@ RECIPES = {
     2: Recipe(model='model2', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998, max_shift=.04),
     3: Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998, moment_norm=.5,
               max_rotate=5., max_shift=.04, max_scale=.04, max_shear=2.),
+    'sprint': Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.99, bn_momentum=.2, moment_norm=.5,
+                     max_rotate=2., max_shift=.04, max_scale=.02, max_shear=2., epochs=6),
 }
-"The recipe of each iteration."
+"The recipe of each iteration, and of a sprint."
 
 MODELS = {o.__name__:o for o in (model1, model2, model3)}
 "The networks by name."
@@ -219,7 +221,7 @@ def pretrained_file(
 
 # %% ../nbs/04_learner.ipynb #872f3444
 def mnist_learner(
-    iteration:int|str|Recipe=3, # 1, 2 or 3, or a recipe of one's own
+    iteration:int|str|Recipe=3, # 1, 2, 3, 'sprint', or a recipe of one's own
     dls:DataLoaders|None=None, # Data to train on; by default `mnist_dls()` with the recipe's batch size
     seed:int=0, # Decides the first weights and all that is random in training
     model:nn.Module|None=None, # Another network in place of the recipe's, for the same images

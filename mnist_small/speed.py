@@ -65,7 +65,7 @@ def to_layout(
 class FastTraining(Callback):
     "Train the network in compiled code where that pays."
     order,run_valid = 90,False # after all that changes a batch
-    min_steps = dict(kernels=500, torch=4000) # that win back what compiling takes
+    min_steps = dict(kernels=300, torch=4000) # that win back what compiling takes
     _stateattrs = 'compiled','made_for' # not pickled
     compiled,made_for = None,(None, None, None) # the compiled network; the network, batch and way it was made for
     def __init__(self,
