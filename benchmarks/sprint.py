@@ -12,7 +12,7 @@ WAYS = 'first', 'again'
 
 
 def sprint(data:str, folder:Path, cache:Path) -> dict:
-    "Seconds from process start to end of `mnist_small_train --iteration sprint`, and the test accuracy that it reached."
+    "Seconds from start to end of `mnist_small_train --iteration sprint`, and the test accuracy that it reached."
     command = [str(Path(sys.executable).with_name('mnist_small_train')), '--iteration', 'sprint', '--data', data,
                '--out', str(folder)]
     start = time.perf_counter()

@@ -81,7 +81,7 @@ def stages(
     shape:tuple # Of its batches
 ) -> list: # Of `Stage`
     "The stages of `model`. Raises `Unsupported` if there are no kernels for it."
-    if type(model) is not DigitNet: raise Unsupported(f'there are kernels for a DigitNet only, not a {type(model).__name__}')
+    if type(model) is not DigitNet: raise Unsupported(f'there are kernels for a DigitNet, not a {type(model).__name__}')
     layers,size,found = list(model),shape[-1],[]
     if len(shape) != 4 or shape[2] != size: raise Unsupported(f'batches of shape {tuple(shape)}')
     while layers:
@@ -113,6 +113,14 @@ def _compile(text:str, define:str, compiler:str, out:Path):
             said = next((o for o in done.stderr.splitlines() if 'error' in o), f'ended with {done.returncode}')
             raise RuntimeError(f'{compiler}: {said}')
 
+def _keep(made:Path, kept:Path):
+    "Copy a file so that it is there whole or not at all."
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part = kept.with_name(f'{kept.name}.{os.getpid()}')
+    shutil.copy(made, part)
+    os.replace(part, kept)
+
+# %% ../nbs/02a_kernels.ipynb #kern0026
 def library(
     found:list # From `stages`
 ) -> ctypes.CDLL: # make, destroy, forward and backward, as at the end of kernels.cpp
@@ -131,13 +139,6 @@ def library(
         try: _keep(made, kept)
         except OSError: pass # a cache that cannot be written
         return ctypes.CDLL(str(made))
-
-def _keep(made:Path, kept:Path):
-    "Copy a file so that it is there whole or not at all."
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_name(f'{kept.name}.{os.getpid()}')
-    shutil.copy(made, part)
-    os.replace(part, kept)
 
 # %% ../nbs/02a_kernels.ipynb #kern0014
 class _Pointers(ctypes.Structure):
@@ -172,7 +173,8 @@ class Kernels:
         self.layers,self.lib = list(model),library(self.stages)
         self.lib.make.restype = ctypes.c_void_p
         if shape[0]%self.lib.lanes(): raise Unsupported(f'{shape[0]} images are not a multiple of {self.lib.lanes()}')
-        self.params = [p for s in self.stages for p in (s.conv.weight, s.conv.bias, *self._norm(s)[:2]) if p is not None]
+        weights = [o for s in self.stages for o in (s.conv.weight, s.conv.bias, *self._norm(s)[:2])]
+        self.params = [o for o in weights if o is not None]
         self.drops,self.threads,self.net = [s.drop for s in self.stages if s.drop],None,None
         self.pointers,self.numbers = (_Pointers*len(self.stages))(),(_Numbers*len(self.stages))()
 

@@ -104,7 +104,8 @@ def _layout(self:FastTraining, memory_format):
 @patch
 def _decide(self:FastTraining, shapes):
     self.decided,before,self.why_not = True,self.why_not,self._compile(shapes)
-    if self.why_not is None: self._layout(torch.channels_last if self.made_for[2] == 'torch' else torch.contiguous_format)
+    if self.why_not is None:
+        self._layout(torch.channels_last if self.made_for[2] == 'torch' else torch.contiguous_format)
     elif self.compile is not False and self.why_not != before and self.learn.logger != noop:
         print(f'Not compiled: {self.why_not}.', flush=True)
 
