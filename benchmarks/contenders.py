@@ -221,7 +221,8 @@ def bare_fast(images, folder, kernels=False):
                     running += loss.detach()
                     correct += (out.detach().argmax(1) == y).sum()
         model.eval()
-        with torch.no_grad(): out = torch.cat([model(normalised(x[:,None].float())) for x in xv.split(1000)])
+        f = compiled if kernels else model
+        with torch.no_grad(): out = torch.cat([f(normalised(x[:,None].float())) for x in xv.split(1000)])
         return (out.argmax(1) == yv).float().mean().item()
     return epoch
 

@@ -1,4 +1,4 @@
-// Forward and backward pass of a small convolutional network in training, for batches of a fixed size.
+// Forward and backward pass of a small convolutional network, for batches of a fixed size.
 //
 // Images lie side by side in vectors: a tensor is [group of images][channel][row][column][image of the group], so that
 // every arithmetic operation works on as many images as fit in a register, whatever the number of channels.
@@ -98,7 +98,7 @@ struct Pointers { // of one stage, into the memory of torch
     int64_t *seen;
     float *dw, *db, *dgamma, *dbeta;
 };
-struct Numbers { float momentum, eps, p; };
+struct Numbers { float momentum, eps, p; int32_t training; }; // if not, batch norm uses its running statistics
 
 // A convolution and what follows it: ReLU, batch norm, 2x2 max-pooling, dropout. If AVG, the kernel has one weight for
 // each pair of channels, and the stage is average pooling followed by a convolution of 1x1.
@@ -170,12 +170,14 @@ struct Stage {
         for (int c = 0; c < CO; c++) {
             if (!BN) { a[c] = 1; b[c] = 0; continue; }
             double one = sum(c, 0)/count, two = sum(c, 1)/count - one*one, m = shift[c]+one, var = two > 0 ? two : 0;
+            if (!k.training) { m = p.mean[c]; var = p.var[c]; }
             mean[c] = m; rstd[c] = 1/std::sqrt(var+k.eps); gamma[c] = p.gamma[c];
             a[c] = p.gamma[c]*rstd[c]; b[c] = p.beta[c] - m*a[c];
+            if (!k.training) continue;
             p.mean[c] += k.momentum*(m-p.mean[c]);
             p.var[c] += k.momentum*(var*count/(count-1)-p.var[c]);
         }
-        if (BN) ++*p.seen;
+        if (BN && k.training) ++*p.seen;
     }
     template<class F> void outputs(int group, F f) { // f(channel, place in the output, places in r, factor of dropout)
         Random random(seed, index, group);

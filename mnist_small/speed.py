@@ -64,7 +64,7 @@ def to_layout(
 # %% ../nbs/03a_speed.ipynb #0496d872
 class FastTraining(Callback):
     "Train the network in compiled code where that pays."
-    order,run_valid = 90,False # after all that changes a batch
+    order = 90 # after all that changes a batch
     min_steps = dict(kernels=300, torch=4000) # that win back what compiling takes
     _stateattrs = 'compiled','made_for' # not pickled
     compiled,made_for = None,(None, None, None) # the compiled network; the network, batch and way it was made for
@@ -78,21 +78,27 @@ class FastTraining(Callback):
     def before_fit(self):
         keep_freed_memory()
         self.after_fit() # a training before this one was interrupted
-        self.decided = False
 
     def before_batch(self):
         learn = self.learn
+        if not (learn.training or self.validates): return
         # plain tensors: fastai's own types take time in each operation, and from here on nobody asks for them
         learn.xb,learn.yb = [tuple(o.as_subclass(Tensor) if isinstance(o, Tensor) else o for o in b)
                              for b in (learn.xb, learn.yb)]
         shapes = [getattr(o, 'shape', None) for o in learn.xb]
         if not self.decided: self._decide(shapes)
         # `Module.compile` sets this attribute; it is taken away again, so that all but training stays uncompiled
-        if self.why_not is None and shapes == self.made_for[1]: learn.model._compiled_call_impl = self.compiled
+        if self.why_not is None and (self.validates and not learn.training or shapes == self.made_for[1]):
+            learn.model._compiled_call_impl = self.compiled
+
+    @property
+    def validates(self) -> bool: # Whether a training is under way with what can also validate
+        return self.decided and self.why_not is None and self.made_for[2] == 'kernels'
 
     def after_pred(self): self.learn.model._compiled_call_impl = None
     def after_fit(self):
         self.after_pred()
+        self.decided = False
         self._layout(torch.contiguous_format)
 
 # %% ../nbs/03a_speed.ipynb #c4e81b7d
