@@ -204,7 +204,7 @@ def bare_fast(images, folder, kernels=False):
         model.train()
         n,i,running,correct = len(xt)//BS,0,0,0
         for idx in torch.randperm(len(xt))[:n*BS].split(block):
-            r,x = torch.rand(5, len(idx))*2-1,xt[idx][:,None].float()
+            r,x = torch.rand(5, len(idx))*2-1,xt.index_select(0, idx)[:,None].float()
             m = affine_matrix(ROTATE*r[0], SHIFT*r[1], SHIFT*r[2], 1+SCALE*r[3], SHEAR*r[4])
             x = normalised(F.grid_sample(x, affine_grid(m, 28, 28), align_corners=False))
             for x,y in zip(x.split(BS), yt[idx].split(BS)):

@@ -10,7 +10,7 @@ import math
 from functools import lru_cache
 
 import torch, torch.nn.functional as F
-from fastai.torch_core import TensorImageBW
+from fastai.torch_core import TensorCategory, TensorImageBW
 from fastcore.basics import store_attr
 from fasttransform import DisplayedTransform
 from torch import Tensor
@@ -77,6 +77,8 @@ class DigitAffine(DisplayedTransform):
         t = x.as_subclass(Tensor) # plain tensors skip fastai's bookkeeping for each operation
         return TensorImageBW(warped(t, self.matrix(len(t), t.device)))
 
+    def encodes(self, y:TensorCategory): return y # as for those of `base_tfms`
+
 # %% ../nbs/01_augment.ipynb #deskew01
 SPREAD = .28,.38
 "The spread of ink in x and in y, as a share of half the image's side, towards which `moment_matrix` stretches."
@@ -109,3 +111,5 @@ class MomentNormalize(DisplayedTransform):
     def encodes(self, x:TensorImageBW):
         t = x.as_subclass(Tensor)
         return TensorImageBW(warped(t, moment_matrix(t, self.size)))
+
+    def encodes(self, y:TensorCategory): return y

@@ -292,15 +292,23 @@ class ResidentDL(TfmdDL):
     def shuffle_fn(self, idxs):
         "As in fastai, in one call: `random.sample` of 60,000 takes as long as four steps of training."
         draw = torch.Generator().manual_seed(self.rng.getrandbits(63))
-        return torch.tensor(idxs)[torch.randperm(len(idxs), generator=draw)].tolist()
+        return torch.as_tensor(idxs)[torch.randperm(len(idxs), generator=draw)]
+
+    def get_idxs(self):
+        "As in fastai, as a tensor: it takes longer to make one of a list than to train a step."
+        if 'shuffle_fn' in vars(self): return super().get_idxs() # one of the user's own
+        idxs = torch.arange(self.n)
+        return self.shuffle_fn(idxs) if self.shuffle else idxs
+
+    def sample(self): return self._DataLoader__idxs # fastai deals them out to processes, one index at a time
 
     def create_batches(self, samps):
         "Blocks of the images whose indices `samps` gives; replaces one call for each image."
         x,y = self.dataset.on(self.device or self.dataset.x.device)
-        samps = list(samps)
-        if self.drop_last: del samps[len(samps)//self.bs*self.bs:]
-        for i in torch.tensor(samps, dtype=torch.long, device=x.device).split(self.block):
-            xb = TensorImageBW(x[i][:,None])
+        if not isinstance(samps, Tensor): samps = torch.tensor(list(samps), dtype=torch.long)
+        if self.drop_last: samps = samps[:len(samps)//self.bs*self.bs]
+        for i in samps.to(x.device).split(self.block):
+            xb = TensorImageBW(x.index_select(0, i)[:,None]) # faster than x[i]
             yield (xb,) if y is None else (xb, TensorCategory(y[i]))
 
     @property
@@ -311,7 +319,11 @@ class ResidentDL(TfmdDL):
 
     def __iter__(self):
         whole = self.block == self.bs
-        for b in super().__iter__(): yield from [b] if whole else zip(*[o.split(self.bs) for o in b])
+        for b in super().__iter__(): yield from [b] if whole else zip(*[self._split(o) for o in b])
+
+    def _split(self, o) -> list:
+        "Batches of `o`, of its type, which takes longer to split than a plain tensor."
+        return [c.as_subclass(type(o)) for c in o.as_subclass(Tensor).split(self.bs)]
 
     def new(self, dataset=None, cls=None, **kwargs):
         "A new loader with given arguments changed; `dataset` may be a list of images, as in `dls.test_dl`."
@@ -332,6 +344,12 @@ def base_tfms() -> list: # fastai batch transforms
     "uint8 to float in 0 to 1, then normalised with `MNIST_STATS`; what every network here expects."
     mean,std = MNIST_STATS
     return [IntToFloatTensor(), Normalize.from_stats([mean], [std], cuda=False)]
+
+# %% ../nbs/00_data.ipynb #labels02
+@IntToFloatTensor
+def encodes(self, y:TensorCategory): return y
+@Normalize
+def encodes(self, y:TensorCategory): return y
 
 # %% ../nbs/00_data.ipynb #1f39a1ed
 def _splits(images:Images, valid:str) -> tuple:

@@ -13,20 +13,22 @@ from importlib.resources import files
 from operator import attrgetter
 from pathlib import Path
 
+from fastai.callback import core
 import fastai.callback.hook # adds `summary` to Learner
-import numpy as np
 import torch
 from fastai.callback.schedule import ParamScheduler, SchedCos # also adds `lr_find` and its like to Learner
 from fastai.data.core import DataLoaders
-from fastai.learner import Learner, Metric
+from fastai.learner import CastToTensor, Learner, Metric, Recorder
 from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import OptimWrapper
+from fastai.callback.core import Callback
 from fastcore.basics import listify
+from fastcore.xtras import modify_exception
 from safetensors.torch import load
 from torch import nn
 
 from .augment import DigitAffine, MomentNormalize
-from .callbacks import AveragedWeights, PatienceCallback, SeedCallback, TrainingLog
+from .callbacks import AveragedWeights, LeanCast, LeanRecorder, PatienceCallback, SeedCallback, TrainingLog
 from .data import InputError, ResidentDL, mnist_dls
 from .models import model1, model2, model3
 from .speed import FastTraining, match_layout
@@ -106,22 +108,24 @@ class Accuracy(Metric):
 
 def one_cycle(
     pct_start:float, # Share of the training in which it goes from start to peak
-    start, # A hyper-parameter's first value,
-    peak, # its value at the peak,
-    end # and its last
+    start:float, # A hyper-parameter's first value,
+    peak:float, # its value at the peak,
+    end:float # and its last
 ): # A function of the share of training that is done
     "fastai's `combined_cos`, without tensors."
     up,down = SchedCos(start, peak),SchedCos(peak, end)
     return lambda pct: up(pct/pct_start) if pct < pct_start else down((pct-pct_start)/(1-pct_start))
 
 class LeanScheduler(ParamScheduler):
-    "fastai's `ParamScheduler`, for schedules that give an array with one value for each parameter group."
-    def _update_val(self, pct):
-        self.now = {k:f(pct) for k,f in self.scheds.items()}
-        for k,v in self.now.items(): self.opt._set_hyper(k, v)
+    "fastai's `ParamScheduler`, with a list of schedules for each hyper-parameter, one for each parameter group."
+    def before_batch(self):
+        opt,pct = self.learn.opt,self.learn.pct_train
+        for k,fs in self.scheds.items():
+            now = [f(pct) for f in fs]
+            opt._set_hyper(k, now)
+            self.hps[k].append(now[-1])
 
-    def after_batch(self):
-        for k,v in self.now.items(): self.hps[k].append(v[-1])
+    def after_batch(self): pass # `hps` has it
 
 # %% ../nbs/04_learner.ipynb #7be2a9c4
 def _fused(params, cls, **kwargs):
@@ -137,12 +141,28 @@ OPTIMISERS = dict(
 "fastai `opt_func`s by the name that recipes use; momentum follows the schedule."
 
 # %% ../nbs/04_learner.ipynb #3fa0c1de
+_lean = {Recorder:LeanRecorder, CastToTensor:LeanCast} # in place of fastai's
+_cancels = tuple(o for k,o in vars(core).items() if k.startswith('Cancel'))
+_in_batch = frozenset(core._inner_loop)
+
+def _call_in_batch(cb:Callback, event_name:str):
+    "`Callback.__call__` for an event of a batch, asking the learner no more than it has to."
+    if not (cb.run and (cb.run_train if cb.learn.training else cb.run_valid)): return
+    try: getattr(cb, event_name)()
+    except _cancels: raise
+    except Exception as e:
+        said = f'Exception occured in `{type(cb).__name__}` when calling event `{event_name}`:\n\t{e}'
+        raise modify_exception(e, said, replace=True)
+
 class LeanLearner(Learner):
     "A fastai `Learner` that does less between batches."
-    _where = None # the device of the model
+    _xtra = None # fastcore looks for it whenever it passes on an attribute, and not finding it takes long
+    _there,_inputs = False,None # whether batches are where the model is; how many of their parts are inputs
     def __call__(self, event_name):
         "Call one event or a list of events on all callbacks."
-        for o in listify(event_name): self._call_one(o)
+        if isinstance(event_name, str): self._call_one(event_name)
+        else:
+            for o in listify(event_name): self._call_one(o)
 
     def _call_one(self, event_name):
         "Call `event_name` on the callbacks that have it; fastai asks all."
@@ -150,10 +170,14 @@ class LeanLearner(Learner):
             # `after_fit` goes to all, because it sets `cb.run` back
             has = lambda o: event_name == 'after_fit' or hasattr(type(o), event_name) or event_name in vars(o)
             self._having[event_name] = sorted(filter(has, self.cbs), key=attrgetter('order'))
-        for cb in self._having[event_name]: cb(event_name)
+        for cb in self._having[event_name]:
+            if event_name in _in_batch: _call_in_batch(cb, event_name)
+            else: cb(event_name)
 
     def add_cb(self, cb):
         self._having = {}
+        if isinstance(cb, type): cb = _lean.get(cb, cb)()
+        vars(cb).setdefault('_xtra', None)
         return super().add_cb(cb)
 
     def remove_cb(self, cb):
@@ -162,9 +186,15 @@ class LeanLearner(Learner):
 
     def _set_device(self, b):
         # fastai goes through the batch to move each tensor; a `ResidentDL` has made it where it belongs
-        if self.iter == 0: self._where = next(self.model.parameters()).device # too slow to ask in each batch
-        made = isinstance(self.dl, ResidentDL) and b[0].device == self._where
-        return b if made else super()._set_device(b)
+        if self.iter == 0: # too slow to ask in each batch
+            self._there = isinstance(self.dl, ResidentDL) and b[0].device == next(self.model.parameters()).device
+        return b if self._there else super()._set_device(b)
+
+    def _split(self, b):
+        if self.iter == 0 or self._inputs is None: # too slow as well
+            super()._split(b)
+            self._inputs = len(self.xb)
+        else: self.xb,self.yb = b[:self._inputs],b[self._inputs:]
 
 # %% ../nbs/04_learner.ipynb #d0c92d90
 class RecipeLearner(LeanLearner):
@@ -186,9 +216,9 @@ class RecipeLearner(LeanLearner):
                                    ((div, r.div), (div_final, r.div_final), (pct_start, r.pct_start))]
         if self.opt is None: self.create_opt()
         self.opt.set_hyper('lr', self.lr if lr_max is None else lr_max)
-        lr = np.array([o['lr'] for o in self.opt.hypers])
-        moms = [np.full(len(lr), o) for o in (self.moms if moms is None else moms)]
-        scheds = {'lr': one_cycle(pct_start, lr/div, lr, lr/div_final), 'mom': one_cycle(pct_start, *moms)}
+        lrs = [o['lr'] for o in self.opt.hypers]
+        mom = one_cycle(pct_start, *(self.moms if moms is None else moms))
+        scheds = dict(lr=[one_cycle(pct_start, o/div, o, o/div_final) for o in lrs], mom=[mom]*len(lrs))
         self.fit(n_epoch, cbs=[LeanScheduler(scheds), *listify(cbs)], **kwargs)
 
     def show_results(self, *args, **kwargs):

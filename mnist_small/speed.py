@@ -41,7 +41,7 @@ def compile_tried(
     loss_func, # Its loss
     xb:tuple, # A batch to try it on
     yb:tuple # Its targets
-): # The network, compiled for channels-last batches of this shape
+): # The call of the network: compiled for channels-last batches of this shape in training, or else its own
     "`torch.compile` for `model`. A copy is tried first, forwards and backwards, so that a failure leaves no trace."
     logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR) # it reports that there is no CUDA
     trial = deepcopy(model)
@@ -51,7 +51,11 @@ def compile_tried(
         loss_func(trial(*xb), *yb).backward()
     model.compile(dynamic=False)
     compiled,model._compiled_call_impl = model._compiled_call_impl,None
-    return compiled
+    shapes = [o.shape for o in xb]
+    def call(*xb):
+        f = compiled if model.training and [o.shape for o in xb] == shapes else model._call_impl
+        return f(*xb)
+    return call
 
 def to_layout(
     model:nn.Module,
@@ -80,25 +84,11 @@ class FastTraining(Callback):
         self.after_fit() # a training before this one was interrupted
 
     def before_batch(self):
-        learn = self.learn
-        if not (learn.training or self.validates): return
-        # plain tensors: fastai's own types take time in each operation, and from here on nobody asks for them
-        learn.xb,learn.yb = [tuple(o.as_subclass(Tensor) if isinstance(o, Tensor) else o for o in b)
-                             for b in (learn.xb, learn.yb)]
-        shapes = [getattr(o, 'shape', None) for o in learn.xb]
-        if not self.decided: self._decide(shapes)
-        # `Module.compile` sets this attribute; it is taken away again, so that all but training stays uncompiled
-        if self.why_not is None and (self.validates and not learn.training or shapes == self.made_for[1]):
-            learn.model._compiled_call_impl = self.compiled
+        if not self.decided and self.learn.training: self._decide([getattr(o, 'shape', None) for o in self.xb])
 
-    @property
-    def validates(self) -> bool: # Whether a training is under way with what can also validate
-        return self.decided and self.why_not is None and self.made_for[2] == 'kernels'
-
-    def after_pred(self): self.learn.model._compiled_call_impl = None
     def after_fit(self):
-        self.after_pred()
-        self.decided = False
+        # `Module.compile` sets this attribute; it is taken away again, so that all but a training sees the network itself
+        self.model._compiled_call_impl,self.decided = None,False
         self._layout(torch.contiguous_format)
 
 # %% ../nbs/03a_speed.ipynb #c4e81b7d
@@ -112,6 +102,7 @@ def _decide(self:FastTraining, shapes):
     self.decided,before,self.why_not = True,self.why_not,self._compile(shapes)
     if self.why_not is None:
         self._layout(torch.channels_last if self.made_for[2] == 'torch' else torch.contiguous_format)
+        self.model._compiled_call_impl = self.compiled
     elif self.compile is not False and self.why_not != before and self.learn.logger != noop:
         print(f'Not compiled: {self.why_not}.', flush=True)
 
