@@ -198,7 +198,7 @@ def bare_fast(images, folder, kernels=False):
     xt,yt,xv,yv = images.x_train,images.y_train,images.x_test,images.y_test
     live = [o for o in model.state_dict().values() if o.is_floating_point()]
     average,block = [o.clone() for o in live],BS*(1024//BS)
-    def normalised(x): return x*(1/255/STATS[1])-STATS[0]/STATS[1]
+    def normalised(x): return x.mul_(1/255/STATS[1]).sub_(STATS[0]/STATS[1]) # in place: `x` is always new
 
     def epoch(batches=None):
         model.train()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MNIST_MD5', 'SOURCES', 'MNIST_STATS', 'InputError', 'read_idx', 'Images', 'center_by_mass', 'cache_dir',
-           'load_images', 'to_image', 'DigitDataset', 'ResidentDL', 'base_tfms', 'mnist_dls']
+           'load_images', 'to_image', 'DigitDataset', 'ResidentDL', 'BlockNormalize', 'base_tfms', 'mnist_dls']
 
 # %% ../nbs/00_data.ipynb #58795306
 import gzip, hashlib, os, socket, sys, zlib
@@ -325,6 +325,12 @@ class ResidentDL(TfmdDL):
         "Batches of `o`, of its type, which takes longer to split than a plain tensor."
         return [c.as_subclass(type(o)) for c in o.as_subclass(Tensor).split(self.bs)]
 
+    def plain(self):
+        "The batches as plain tensors, where whole blocks are transformed; for training, which asks for no types."
+        if self.block == self.bs: yield from self
+        else:
+            for b in super().__iter__(): yield from zip(*[o.as_subclass(Tensor).split(self.bs) for o in b])
+
     def new(self, dataset=None, cls=None, **kwargs):
         "A new loader with given arguments changed; `dataset` may be a list of images, as in `dls.test_dl`."
         if dataset is not None and not isinstance(dataset, DigitDataset):
@@ -340,10 +346,16 @@ class ResidentDL(TfmdDL):
 MNIST_STATS = (0.1307, 0.3081)
 "Mean and standard deviation of MNIST's training pixels, scaled to 0 to 1."
 
+class BlockNormalize(Normalize):
+    "fastai's `Normalize`, in the memory of the batch, which is new: `IntToFloatTensor` has made it."
+    def encodes(self, x:TensorImageBW):
+        x.as_subclass(Tensor).sub_(self.mean).div_(self.std)
+        return x
+
 def base_tfms() -> list: # fastai batch transforms
     "uint8 to float in 0 to 1, then normalised with `MNIST_STATS`; what every network here expects."
     mean,std = MNIST_STATS
-    return [IntToFloatTensor(), Normalize.from_stats([mean], [std], cuda=False)]
+    return [IntToFloatTensor(), BlockNormalize.from_stats([mean], [std], cuda=False)]
 
 # %% ../nbs/00_data.ipynb #labels02
 @IntToFloatTensor

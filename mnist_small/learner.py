@@ -13,22 +13,22 @@ from importlib.resources import files
 from operator import attrgetter
 from pathlib import Path
 
-from fastai.callback import core
 import fastai.callback.hook # adds `summary` to Learner
 import torch
+from fastai.callback import core
 from fastai.callback.schedule import ParamScheduler, SchedCos # also adds `lr_find` and its like to Learner
 from fastai.data.core import DataLoaders
 from fastai.learner import CastToTensor, Learner, Metric, Recorder
 from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import OptimWrapper
-from fastai.callback.core import Callback
 from fastcore.basics import listify
 from fastcore.xtras import modify_exception
 from safetensors.torch import load
 from torch import nn
 
 from .augment import DigitAffine, MomentNormalize
-from .callbacks import AveragedWeights, LeanCast, LeanRecorder, PatienceCallback, SeedCallback, TrainingLog
+from .callbacks import (
+    AveragedWeights, LeanCast, LeanCounter, LeanRecorder, PatienceCallback, SeedCallback, TrainingLog)
 from .data import InputError, ResidentDL, mnist_dls
 from .models import model1, model2, model3
 from .speed import FastTraining, match_layout
@@ -141,11 +141,11 @@ OPTIMISERS = dict(
 "fastai `opt_func`s by the name that recipes use; momentum follows the schedule."
 
 # %% ../nbs/04_learner.ipynb #3fa0c1de
-_lean = {Recorder:LeanRecorder, CastToTensor:LeanCast} # in place of fastai's
+_lean = {core.TrainEvalCallback:LeanCounter, Recorder:LeanRecorder, CastToTensor:LeanCast} # in place of fastai's
 _cancels = tuple(o for k,o in vars(core).items() if k.startswith('Cancel'))
 _in_batch = frozenset(core._inner_loop)
 
-def _call_in_batch(cb:Callback, event_name:str):
+def _call_in_batch(cb:core.Callback, event_name:str):
     "`Callback.__call__` for an event of a batch, asking the learner no more than it has to."
     if not (cb.run and (cb.run_train if cb.learn.training else cb.run_valid)): return
     try: getattr(cb, event_name)()
@@ -160,9 +160,7 @@ class LeanLearner(Learner):
     _there,_inputs = False,None # whether batches are where the model is; how many of their parts are inputs
     def __call__(self, event_name):
         "Call one event or a list of events on all callbacks."
-        if isinstance(event_name, str): self._call_one(event_name)
-        else:
-            for o in listify(event_name): self._call_one(o)
+        for o in (event_name,) if isinstance(event_name, str) else event_name: self._call_one(o)
 
     def _call_one(self, event_name):
         "Call `event_name` on the callbacks that have it; fastai asks all."
@@ -183,6 +181,11 @@ class LeanLearner(Learner):
     def remove_cb(self, cb):
         self._having = {}
         return super().remove_cb(cb)
+
+    def all_batches(self):
+        self.n_iter = len(self.dl)
+        plain = self.training and isinstance(self.dl, ResidentDL)
+        for o in enumerate(self.dl.plain() if plain else self.dl): self.one_batch(*o)
 
     def _set_device(self, b):
         # fastai goes through the batch to move each tensor; a `ResidentDL` has made it where it belongs
