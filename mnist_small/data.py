@@ -309,7 +309,7 @@ class ResidentDL(TfmdDL):
         if self.drop_last: samps = samps[:len(samps)//self.bs*self.bs]
         for i in samps.to(x.device).split(self.block):
             xb = TensorImageBW(x.index_select(0, i)[:,None]) # faster than x[i]
-            yield (xb,) if y is None else (xb, TensorCategory(y[i]))
+            yield (xb,) if y is None else (xb, TensorCategory(y.index_select(0, i)))
 
     @property
     def block(self) -> int:
@@ -352,6 +352,8 @@ class BlockNormalize(Normalize):
         x.as_subclass(Tensor).sub_(self.mean).div_(self.std)
         return x
 
+    def encodes(self, y:TensorCategory): return y # see below
+
 def base_tfms() -> list: # fastai batch transforms
     "uint8 to float in 0 to 1, then normalised with `MNIST_STATS`; what every network here expects."
     mean,std = MNIST_STATS
@@ -359,8 +361,6 @@ def base_tfms() -> list: # fastai batch transforms
 
 # %% ../nbs/00_data.ipynb #labels02
 @IntToFloatTensor
-def encodes(self, y:TensorCategory): return y
-@Normalize
 def encodes(self, y:TensorCategory): return y
 
 # %% ../nbs/00_data.ipynb #1f39a1ed

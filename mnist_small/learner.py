@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RECIPES', 'MODELS', 'OPTIMISERS', 'Recipe', 'get_recipe', 'DigitLoss', 'Accuracy', 'one_cycle', 'LeanScheduler',
-           'LeanLearner', 'RecipeLearner', 'pretrained_file', 'mnist_learner']
+           'LeanOptim', 'LeanLearner', 'RecipeLearner', 'pretrained_file', 'mnist_learner']
 
 # %% ../nbs/04_learner.ipynb #58795306
 from dataclasses import MISSING, dataclass, field, fields
@@ -135,9 +135,14 @@ def _fused(params, cls, **kwargs):
     opt.register_load_state_dict_post_hook(lambda o: match_layout(o.state))
     return opt
 
+class LeanOptim(OptimWrapper):
+    "fastai's `OptimWrapper`, in which the two methods of each step need not be searched for."
+    def step(self, closure=None): return self.opt.step(closure)
+    def zero_grad(self, set_to_none=True): self.opt.zero_grad(set_to_none)
+
 OPTIMISERS = dict(
-    adam=partial(OptimWrapper, opt=partial(_fused, cls=torch.optim.Adam)),
-    sgd=partial(OptimWrapper, opt=partial(_fused, cls=torch.optim.SGD, momentum=.9, nesterov=True)))
+    adam=partial(LeanOptim, opt=partial(_fused, cls=torch.optim.Adam)),
+    sgd=partial(LeanOptim, opt=partial(_fused, cls=torch.optim.SGD, momentum=.9, nesterov=True)))
 "fastai `opt_func`s by the name that recipes use; momentum follows the schedule."
 
 # %% ../nbs/04_learner.ipynb #3fa0c1de
