@@ -3,7 +3,7 @@
 Each way runs in a process of its own, in turn, for several rounds, so that a machine whose speed drifts treats all
 alike (`--together`: all in one process); ratios to this library are taken within a round. A way whose packages are
 missing is skipped by name. Memory is that of a process and its children, with shared pages counted once, looked at
-twice a second; it needs psutil.
+twice a second; it needs psutil, and a last round of its own, because looking takes up to 3 % of the time.
 """
 import argparse, json, os, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
@@ -67,16 +67,16 @@ def peak_memory(process:subprocess.Popen) -> float|None:
     return most/2**20
 
 
-def run_apart(name:str, args) -> dict|str:
-    "`one_run` in a process of its own; its last line of output, or why there is none."
+def run_apart(name:str, args, watched:bool=False) -> dict|str:
+    "`one_run` in a process of its own, `watched` for its memory; its last line of output, or why there is none."
     extra = ['--batches', str(args.batches)] if args.batches else []
     command = [sys.executable, '-m', 'benchmarks', '--only', name, '--data', args.data, '--folder', str(args.folder)]
     command += extra
     with tempfile.TemporaryFile('w+') as out, tempfile.TemporaryFile('w+') as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, 'PYTHONWARNINGS':'ignore'})
-        memory = peak_memory(process)
+        memory = peak_memory(process) if watched else process.wait() and None
         for o in (out, err): o.seek(0)
-        if process.returncode == 0: return dict(json.loads(out.read().splitlines()[-1]), memory_mb=memory)
+        if process.returncode == 0: return dict(memory_mb=memory) if watched else json.loads(out.read().splitlines()[-1])
         said = err.read().strip()
         return said.splitlines()[-1] if said else f'ended with {process.returncode}'
 
@@ -118,12 +118,14 @@ def main():
         args.folder = Path(folder)
         seconds,runs,skipped = {o:{} for o in names},{o:[] for o in names},{}
         if args.together: seconds = run_together(names, args)
-        for i in range(0 if args.together else args.rounds):
+        for i in range(0 if args.together else args.rounds+1):
             for name in (o for o in names if o not in skipped):
-                out = run_apart(name, args)
-                if isinstance(out, str): skipped[name] = out
-                else: seconds[name][i] = out['epoch']; runs[name].append(out)
-                said = f'skipped: {out}' if isinstance(out, str) else f'{out["epoch"]:.2f} s'
+                out = run_apart(name, args, watched=i == args.rounds)
+                if isinstance(out, str): skipped[name] = said = f'skipped: {out}'
+                else:
+                    runs[name].append(out)
+                    if 'epoch' in out: seconds[name][i] = out['epoch']
+                    said = f'{out["epoch"]:.2f} s' if 'epoch' in out else 'memory'
                 print(f'round {i+1}  {name:<14} {said}', flush=True)
     print('\n'.join(['', *table({k:v for k,v in seconds.items() if v}, runs), '', f'{versions()}']))
     report(args, rounds=args.rounds, batches=args.batches, seconds=seconds, runs=runs, skipped=skipped)

@@ -292,13 +292,12 @@ class ResidentDL(TfmdDL):
     def shuffle_fn(self, idxs):
         "As in fastai, in one call: `random.sample` of 60,000 takes as long as four steps of training."
         draw = torch.Generator().manual_seed(self.rng.getrandbits(63))
-        return torch.as_tensor(idxs)[torch.randperm(len(idxs), generator=draw)]
+        order = torch.randperm(len(idxs), generator=draw)
+        return order if idxs == range(len(idxs)) else torch.as_tensor(idxs)[order]
 
     def get_idxs(self):
-        "As in fastai, as a tensor: it takes longer to make one of a list than to train a step."
-        if 'shuffle_fn' in vars(self): return super().get_idxs() # one of the user's own
-        idxs = torch.arange(self.n)
-        return self.shuffle_fn(idxs) if self.shuffle else idxs
+        "As in fastai, without a list: making a tensor of one takes longer than a step of training."
+        return self.shuffle_fn(range(self.n)) if self.shuffle else torch.arange(self.n)
 
     def sample(self): return self._DataLoader__idxs # fastai deals them out to processes, one index at a time
 
