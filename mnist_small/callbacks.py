@@ -53,7 +53,7 @@ def format_row(
     cells = [f'{o:.5f}' if isinstance(o, float) else str(o) for o in values]
     return '  '.join([cells[0].rjust(5), *[o.rjust(14) for o in cells[1:]]])
 
-# %% ../nbs/03_callbacks.ipynb #0496d872
+# %% ../nbs/03_callbacks.ipynb #smooth01
 class SmoothLoss(AvgSmoothLoss):
     "fastai's smoothed training loss, in one operation for each batch, for losses that are one number."
     def accumulate(self, learn):
@@ -63,6 +63,7 @@ class SmoothLoss(AvgSmoothLoss):
     @property
     def value(self): return self.val
 
+# %% ../nbs/03_callbacks.ipynb #0496d872
 class TrainingLog(Callback):
     "Training accuracy in the log, epochs from 1, plain lines without a progress bar, and a `history` of all epochs."
     order = Recorder.order+.5 # once the recorder has names and values, and before anything reads them

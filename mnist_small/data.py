@@ -289,27 +289,6 @@ class ResidentDL(TfmdDL):
     def __init__(self, dataset, bs=64, num_workers=0, **kwargs):
         super().__init__(dataset, bs=bs, num_workers=0, **kwargs) # processes would copy what is in memory already
 
-    def shuffle_fn(self, idxs):
-        "As in fastai, in one call: `random.sample` of 60,000 takes as long as four steps of training."
-        draw = torch.Generator().manual_seed(self.rng.getrandbits(63))
-        order = torch.randperm(len(idxs), generator=draw)
-        return order if idxs == range(len(idxs)) else torch.as_tensor(idxs)[order]
-
-    def get_idxs(self):
-        "As in fastai, without a list: making a tensor of one takes longer than a step of training."
-        return self.shuffle_fn(range(self.n)) if self.shuffle else torch.arange(self.n)
-
-    def sample(self): return self._DataLoader__idxs # fastai deals them out to processes, one index at a time
-
-    def create_batches(self, samps):
-        "Blocks of the images whose indices `samps` gives; replaces one call for each image."
-        x,y = self.dataset.on(self.device or self.dataset.x.device)
-        if not isinstance(samps, Tensor): samps = torch.tensor(list(samps), dtype=torch.long)
-        if self.drop_last: samps = samps[:len(samps)//self.bs*self.bs]
-        for i in samps.to(x.device).split(self.block):
-            xb = TensorImageBW(x.index_select(0, i)[:,None]) # faster than x[i]
-            yield (xb,) if y is None else (xb, TensorCategory(y.index_select(0, i)))
-
     @property
     def block(self) -> int:
         "Images that are transformed at once: about 1,000 if each is transformed by itself, or else one batch."
@@ -319,10 +298,6 @@ class ResidentDL(TfmdDL):
     def __iter__(self):
         whole = self.block == self.bs
         for b in super().__iter__(): yield from [b] if whole else zip(*[self._split(o) for o in b])
-
-    def _split(self, o) -> list:
-        "Batches of `o`, of its type, which takes longer to split than a plain tensor."
-        return [c.as_subclass(type(o)) for c in o.as_subclass(Tensor).split(self.bs)]
 
     def plain(self):
         "The batches as plain tensors, where whole blocks are transformed; for training, which asks for no types."
@@ -340,6 +315,37 @@ class ResidentDL(TfmdDL):
         "As in fastai, in a grid."
         import fastai.vision.data # registers how images are shown; here, because it takes seconds to import
         return super().show_batch(*args, **kwargs)
+
+# %% ../nbs/00_data.ipynb #indices2
+@patch
+def shuffle_fn(self:ResidentDL, idxs):
+    "As in fastai, in one call: `random.sample` of 60,000 takes as long as four steps of training."
+    if isinstance(idxs, range): idxs = torch.arange(idxs.start, idxs.stop, idxs.step)
+    draw = torch.Generator().manual_seed(self.rng.getrandbits(63))
+    return torch.as_tensor(idxs)[torch.randperm(len(idxs), generator=draw)]
+
+@patch
+def get_idxs(self:ResidentDL):
+    "As in fastai, without a list: making a tensor of one takes longer than a step of training."
+    return self.shuffle_fn(range(self.n)) if self.shuffle else torch.arange(self.n)
+
+@patch
+def sample(self:ResidentDL): return self._DataLoader__idxs # fastai deals them out to processes, one index at a time
+
+@patch
+def create_batches(self:ResidentDL, samps):
+    "Blocks of the images whose indices `samps` gives; replaces one call for each image."
+    x,y = self.dataset.on(self.device or self.dataset.x.device)
+    if not isinstance(samps, Tensor): samps = torch.tensor(list(samps), dtype=torch.long)
+    if self.drop_last: samps = samps[:len(samps)//self.bs*self.bs]
+    for i in samps.to(x.device).split(self.block):
+        xb = TensorImageBW(x.index_select(0, i)[:,None]) # faster than x[i]
+        yield (xb,) if y is None else (xb, TensorCategory(y.index_select(0, i)))
+
+@patch
+def _split(self:ResidentDL, o) -> list:
+    "Batches of `o`, of its type, which takes longer to split than a plain tensor."
+    return [c.as_subclass(type(o)) for c in o.as_subclass(Tensor).split(self.bs)]
 
 # %% ../nbs/00_data.ipynb #df6b43f9
 MNIST_STATS = (0.1307, 0.3081)

@@ -21,7 +21,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import CastToTensor, Learner, Metric, Recorder
 from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import OptimWrapper
-from fastcore.basics import listify
+from fastcore.basics import listify, patch
 from fastcore.xtras import modify_exception
 from safetensors.torch import load
 from torch import nn
@@ -145,7 +145,7 @@ OPTIMISERS = dict(
     sgd=partial(LeanOptim, opt=partial(_fused, cls=torch.optim.SGD, momentum=.9, nesterov=True)))
 "fastai `opt_func`s by the name that recipes use; momentum follows the schedule."
 
-# %% ../nbs/04_learner.ipynb #3fa0c1de
+# %% ../nbs/04_learner.ipynb #lean0006
 _lean = {core.TrainEvalCallback:LeanCounter, Recorder:LeanRecorder, CastToTensor:LeanCast} # in place of fastai's
 _cancels = tuple(o for k,o in vars(core).items() if k.startswith('Cancel'))
 _in_batch = frozenset(core._inner_loop)
@@ -159,10 +159,11 @@ def _call_in_batch(cb:core.Callback, event_name:str):
         said = f'Exception occured in `{type(cb).__name__}` when calling event `{event_name}`:\n\t{e}'
         raise modify_exception(e, said, replace=True)
 
+# %% ../nbs/04_learner.ipynb #3fa0c1de
 class LeanLearner(Learner):
     "A fastai `Learner` that does less between batches."
     _xtra = None # fastcore looks for it whenever it passes on an attribute, and not finding it takes long
-    _there,_inputs = False,None # whether batches are where the model is; how many of their parts are inputs
+    _there = _inputs = None # whether batches are where the model is; how many of their parts are inputs
     def __call__(self, event_name):
         "Call one event or a list of events on all callbacks."
         for o in (event_name,) if isinstance(event_name, str) else event_name: self._call_one(o)
@@ -187,22 +188,27 @@ class LeanLearner(Learner):
         self._having = {}
         return super().remove_cb(cb)
 
-    def all_batches(self):
-        self.n_iter = len(self.dl)
-        plain = self.training and isinstance(self.dl, ResidentDL)
-        for o in enumerate(self.dl.plain() if plain else self.dl): self.one_batch(*o)
+# %% ../nbs/04_learner.ipynb #lean0007
+@patch
+def all_batches(self:LeanLearner):
+    self.n_iter,self._there,self._inputs = len(self.dl),None,None
+    plain = self.training and isinstance(self.dl, ResidentDL)
+    for o in enumerate(self.dl.plain() if plain else self.dl): self.one_batch(*o)
+    self._there = self._inputs = None
 
-    def _set_device(self, b):
-        # fastai goes through the batch to move each tensor; a `ResidentDL` has made it where it belongs
-        if self.iter == 0: # too slow to ask in each batch
-            self._there = isinstance(self.dl, ResidentDL) and b[0].device == next(self.model.parameters()).device
-        return b if self._there else super()._set_device(b)
+@patch
+def _set_device(self:LeanLearner, b):
+    # fastai goes through the batch to move each tensor; a `ResidentDL` has made it where it belongs
+    if self._there is None: # too slow to ask in each batch
+        self._there = isinstance(self.dl, ResidentDL) and b[0].device == next(self.model.parameters()).device
+    return b if self._there else Learner._set_device(self, b)
 
-    def _split(self, b):
-        if self.iter == 0 or self._inputs is None: # too slow as well
-            super()._split(b)
-            self._inputs = len(self.xb)
-        else: self.xb,self.yb = b[:self._inputs],b[self._inputs:]
+@patch
+def _split(self:LeanLearner, b):
+    if self._inputs is None: # too slow as well
+        Learner._split(self, b)
+        self._inputs = len(self.xb)
+    else: self.xb,self.yb = b[:self._inputs],b[self._inputs:]
 
 # %% ../nbs/04_learner.ipynb #d0c92d90
 class RecipeLearner(LeanLearner):

@@ -87,7 +87,7 @@ class FastTraining(Callback):
         if not self.decided and self.learn.training: self._decide([getattr(o, 'shape', None) for o in self.xb])
 
     def after_fit(self):
-        # `Module.compile` sets this attribute; it is taken away again, so that all but a training sees the network itself
+        # `Module.compile` sets this attribute; without it, all but a training sees the network itself
         self.model._compiled_call_impl,self.decided = None,False
         self._layout(torch.contiguous_format)
 
