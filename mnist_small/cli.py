@@ -61,6 +61,13 @@ def _compile_choice(text:str) -> bool|str|None:
     return choices[text]
 
 # %% ../nbs/16_cli.ipynb #87a4f430
+def _at_least(least:int, otherwise:str, **options):
+    "Raise `InputError` if one of `options` is given and is less than `least`."
+    for name,value in options.items():
+        if value is not None and value < least:
+            raise InputError(f'--{name} {value} {otherwise}: say {least} or more')
+
+# %% ../nbs/16_cli.ipynb #bb43770a
 def _called(iteration:str) -> str:
     "The name of an iteration as part of a folder's."
     return f'iteration{iteration}' if iteration.isdigit() else iteration
@@ -87,10 +94,8 @@ def mnist_small_train(
 
     recipe = get_recipe(iteration)
     epochs = recipe.epochs if epochs is None else epochs
-    if epochs < 1:
-        raise InputError(f'--epochs {epochs} trains nothing: say 1 or more')
-    if seed < 0:
-        raise InputError(f'--seed {seed} is negative: say 0 or more')
+    _at_least(1, 'trains nothing', epochs=epochs)
+    _at_least(0, 'is negative', seed=seed)
     compiled = _compile_choice(compile)
     out = check_run_folder(out or f'runs/{datetime.now():%Y%m%d-%H%M%S}-{_called(iteration)}-seed{seed}')
     images = load_images(data)
@@ -142,12 +147,8 @@ def mnist_small_sweep(
     from mnist_small.evidence import seeds_frame, summary_sentence, sweep_summary, write_sweep
     from mnist_small.sweep import parse_seeds, sweep
 
-    if jobs < 1:
-        raise InputError(f'--jobs {jobs} runs nothing: say 1 or more')
-    if threads < 1:
-        raise InputError(f'--threads {threads} runs nothing: say 1 or more')
-    if epochs is not None and epochs < 1:
-        raise InputError(f'--epochs {epochs} trains nothing: say 1 or more')
+    _at_least(1, 'runs nothing', jobs=jobs, threads=threads)
+    _at_least(1, 'trains nothing', epochs=epochs)
     if csv and Path(csv).exists():
         raise InputError(f'{csv} exists: name another file with --csv')
     if csv and not Path(csv).parent.is_dir():

@@ -28,7 +28,8 @@ class Recipe:
     div_final: float = _hp('factor', 'and ends this much below it, so that the last steps only settle', 1e5)
     bs: int = _hp('images', 'batch size: smaller ones take more steps an epoch, larger ones run faster', 128)
     wd: float = _hp('fraction', 'weight decay (L2): keeps weights small, so that steps stay large beside them', 0.)
-    moment_norm: float|None = _hp('power', 'evens out slant, and size with this power (`moment_matrix`); None: neither', None)
+    moment_norm: float|None = _hp(
+        'power', 'evens out slant, and size with this power (`moment_matrix`); None: neither', None)
     max_rotate: float = _hp('degrees', 'augmentation: turned this far either way, as people slant their digits', 0.)
     max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', 0.)
     max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', 0.)

@@ -64,6 +64,12 @@ def _present(folder:Path, asked:dict) -> bool:
                          'name another folder with --out')
     return run.complete
 
+# %% ../nbs/14_sweep.ipynb #82eecf64
+def _ended(seed:int, said:str, done:int, total:int, before:int, spent:float) -> str:
+    "The line for a run that ended: what it came to, and how many minutes the others will take."
+    left = spent/(done-before)*(total-done)
+    return f'seed {seed}: {said}  ({done} of {total} runs, {spent/60:.1f} min, about {left/60:.1f} to go)'
+
 # %% ../nbs/14_sweep.ipynb #8fa99bee
 def sweep(
     recipe:int|str|Recipe, # As for `mnist_learner`
@@ -88,19 +94,16 @@ def sweep(
                  compile=FastTraining(compile).compile, threads=threads)
     folders = {o:Path(folder).expanduser()/f'seed-{o:02}' for o in seeds}
     missing = [o for o,f in folders.items() if not _present(f, asked)]
-    done,start = len(seeds)-len(missing),time.time()
-    if done:
-        say(f'{done} of {len(seeds)} runs are there already')
+    before,start = len(seeds)-len(missing),time.time()
+    if before:
+        say(f'{before} of {len(seeds)} runs are there already')
     trainings = (delayed(_train)(folders[o], recipe, o, epochs, data, valid, compile, threads) for o in missing)
     try:
         with parallel_config('loky', inner_max_num_threads=threads):
-            for seed,failure in Parallel(jobs, return_as='generator_unordered')(trainings):
-                done += 1
-                spent = time.time()-start
-                left = spent/(done-len(seeds)+len(missing))*(len(seeds)-done)
-                last = '' if failure else f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
-                say(f'seed {seed}: {failure or last}  ({done} of {len(seeds)} runs, {spent/60:.1f} min, '
-                    f'about {left/60:.1f} to go)')
+            ended = Parallel(jobs, return_as='generator_unordered')(trainings)
+            for done,(seed,failure) in enumerate(ended, before+1):
+                said = failure or f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
+                say(_ended(seed, said, done, len(seeds), before, time.time()-start))
     except process_executor.TerminatedWorkerError:
         say('A process was killed, and the runs beside it ended with it: call again to finish.')
     finally:
