@@ -111,6 +111,18 @@ def translated(cell:dict, link, page:str) -> list:
     return [dict(cell, source=text[len(head):], metadata=dict(tags=tags))]
 
 
+def levelled(cells:list) -> list:
+    "Cells in which the heading of a name is a section's where no section has begun, so that no level is left out."
+    out,begun = [],False
+    for o in cells:
+        if o['cell_type'] == 'markdown':
+            begun = begun or re.search('^## ', o['source'], flags=re.M) is not None
+            if not begun:
+                o = dict(o, source=re.sub('^### ', '## ', o['source'], flags=re.M))
+        out.append(o)
+    return out
+
+
 def write_sources(proc:Path, out:Path, site:str):
     "Write the notebooks in `proc` into `out` as Sphinx reads them, and what they refer to."
     sections = sidebar()
@@ -126,7 +138,7 @@ def write_sources(proc:Path, out:Path, site:str):
         if name == 'index.ipynb':
             cells.append(dict(cell_type='markdown', metadata={}, source=contents(sections, pages)))
         (out/pages[name]).parent.mkdir(parents=True, exist_ok=True)
-        made = dict(nb, cells=[dict(o, id=f'cell-{i}') for i,o in enumerate(cells)])
+        made = dict(nb, cells=[dict(o, id=f'cell-{i}') for i,o in enumerate(levelled(cells))])
         (out/f'{pages[name]}.ipynb').write_text(json.dumps(made), encoding='utf-8')
 
 
