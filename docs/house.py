@@ -1,4 +1,4 @@
-"""Check what DESIGN calls the house: which module may import which, and how long cells, lines and modules may be.
+"""Check the order of the house: which module may import which, and how long cells, lines and modules may be.
 
 Prints a line for each violation and exits with 1 if there is one. Reads files only, except for the modules that have to
 be light: each of these is imported in a process of its own, which then says what came with it.
