@@ -4,7 +4,7 @@
 those of nbs/sidebar.yml. Needs the extra `docs`.
 """
 import argparse, inspect, json, os, posixpath, re, shutil, sys, tempfile
-from functools import reduce
+from functools import partial, reduce
 from importlib import import_module
 from pathlib import Path
 
@@ -28,12 +28,17 @@ def front_matter(nb:dict) -> dict:
 def linked(text:str, page:str, pages:dict, site:str) -> str:
     "Markdown with links to notebooks, and nbdev's links to this site, turned into links to pages."
     folder = posixpath.dirname(page)
+
     def moved(m):
         path,_,anchor = m[1].partition('#')
-        if path.startswith(site): path = path[len(site):].removesuffix('.html')
-        else: path = pages.get(posixpath.normpath(posixpath.join(folder, path)))
-        if path is None: return m[0]
+        if path.startswith(site):
+            path = path[len(site):].removesuffix('.html')
+        else:
+            path = pages.get(posixpath.normpath(posixpath.join(folder, path)))
+        if path is None:
+            return m[0]
         return f']({posixpath.relpath(path, posixpath.dirname(pages[page]) or ".")}.ipynb{"#"*bool(anchor)}{anchor})'
+
     text = re.sub(r'\]\(([^)\s]+)\)', moved, text)
     return re.sub(r'(\]\([^)\s]+\))\{[^}\n]*\}', r'\1', text) # Quarto's attributes of links
 
@@ -41,23 +46,34 @@ def linked(text:str, page:str, pages:dict, site:str) -> str:
 def callouts(text:str) -> str:
     "Markdown with Quarto's callouts turned into MyST's admonitions; other fenced divs lose their fences."
     text = re.sub(r'^:::+ *\{\.callout-(\w+)[^}]*\}$', r':::{\1}', text, flags=re.M)
-    if ':::{' in text: return text
+    if ':::{' in text:
+        return text
     return re.sub(r'^:::.*$', '', text, flags=re.M)
 
 
 def parameters(obj) -> str:
     "A table of the parameters of `obj`, and of what it returns, from its docments; empty if it has none."
     from fastcore.docments import docments
-    none,bar = inspect.Parameter.empty,lambda text: text.replace('|', r'\|')
-    code = lambda o: '' if o is none else bar(f"`{getattr(o, '__name__', None) or o}`")
-    try: found = docments(obj, full=True)
-    except (TypeError, ValueError): return '' # no signature
-    if not any(o.docment for o in found.values()): return ''
+    none = inspect.Parameter.empty
+
+    def bar(text):
+        return text.replace('|', r'\|')
+
+    def code(o):
+        return '' if o is none else bar(f"`{getattr(o, '__name__', None) or o}`")
+
+    try:
+        found = docments(obj, full=True)
+    except (TypeError, ValueError):
+        return '' # no signature
+    if not any(o.docment for o in found.values()):
+        return ''
     rows = ['', '| parameter | type | default | meaning |', '| --- | --- | --- | --- |']
     for name,o in found.items():
         said = code(o.anno),code(o.get('default', none)),bar(o.docment or '')
         head = '*returns*' if name == 'return' else f'`{name}`'
-        if name != 'self' and any(said): rows.append(f'| {" | ".join([head, *said])} |')
+        if name != 'self' and any(said):
+            rows.append(f'| {" | ".join([head, *said])} |')
     return '\n'.join(rows)
 
 
@@ -65,26 +81,46 @@ def documented(text:str, page:str) -> str:
     "What `show_doc` says of a name, its docments as a table in place of comments in the signature."
     text = text.removeprefix('---\n') # a rule
     name = re.search(r'^#+ (\S+)$', text, flags=re.M)[1]
-    try: obj = reduce(getattr, name.split('.'), import_module(f'mnist_small.{page}'))
-    except (AttributeError, ImportError): return text
+    try:
+        obj = reduce(getattr, name.split('.'), import_module(f'mnist_small.{page}'))
+    except (AttributeError, ImportError):
+        return text
     table = parameters(inspect.unwrap(obj))
-    if table: text = re.sub(r'```python\n.*?```', lambda m: re.sub(r' *# .*', '', m[0]), text, count=1, flags=re.S)
+    if table:
+        text = re.sub(r'```python\n.*?```', lambda m: re.sub(r' *# .*', '', m[0]), text, count=1, flags=re.S)
     return f'{text}\n{table}'.replace('__main__.', '')
 
 
 def translated(cell:dict, link, page:str) -> list:
     "The cells that MyST-NB is given for one of nbdev's."
-    markdown = lambda text: dict(cell_type='markdown', metadata={}, source=callouts(link(text)))
+    def markdown(text):
+        return dict(cell_type='markdown', metadata={}, source=callouts(link(text)))
+
     text = ''.join(cell['source'])
-    if cell['cell_type'] == 'markdown': return [markdown(text)]
-    if cell['cell_type'] != 'code': return []
+    if cell['cell_type'] == 'markdown':
+        return [markdown(text)]
+    if cell['cell_type'] != 'code':
+        return []
     head = re.match(r'(#\|.*\n?)*', text)[0]
     options = dict(re.findall(r'^#\|\s*([\w-]+):\s*(\S+)', head, flags=re.M))
-    if options.get('include') == 'false': return []
+    if options.get('include') == 'false':
+        return []
     if options.get('output') == 'asis': # from `show_doc`
         return [markdown(documented(''.join(o['data']['text/markdown']), page)) for o in cell['outputs']]
     tags = ['remove-input'] if options.get('echo') == 'false' else []
     return [dict(cell, source=text[len(head):], metadata=dict(tags=tags))]
+
+
+def levelled(cells:list) -> list:
+    "Cells in which the heading of a name is a section's where no section has begun, so that no level is left out."
+    out,begun = [],False
+    for o in cells:
+        if o['cell_type'] == 'markdown':
+            begun = begun or re.search('^## ', o['source'], flags=re.M) is not None
+            if not begun:
+                o = dict(o, source=re.sub('^### ', '## ', o['source'], flags=re.M))
+        out.append(o)
+    return out
 
 
 def write_sources(proc:Path, out:Path, site:str):
@@ -94,14 +130,15 @@ def write_sources(proc:Path, out:Path, site:str):
     fronts = {k:front_matter(v) for k,v in nbs.items()}
     pages = {k:posixpath.join(posixpath.dirname(k), v['output-file']).removesuffix('.html') for k,v in fronts.items()}
     for name,nb in nbs.items():
-        link = lambda text: linked(text, name, pages, site)
+        link = partial(linked, page=name, pages=pages, site=site)
         heading = f"# {fronts[name]['title']}\n\n*{fronts[name].get('description', '')}*"
         cells = [dict(cell_type='markdown', metadata={}, source=heading)]
-        for o in nb['cells'][1:]: cells += translated(o, link, pages[name])
+        for o in nb['cells'][1:]:
+            cells += translated(o, link, pages[name])
         if name == 'index.ipynb':
             cells.append(dict(cell_type='markdown', metadata={}, source=contents(sections, pages)))
         (out/pages[name]).parent.mkdir(parents=True, exist_ok=True)
-        made = dict(nb, cells=[dict(o, id=f'cell-{i}') for i,o in enumerate(cells)])
+        made = dict(nb, cells=[dict(o, id=f'cell-{i}') for i,o in enumerate(levelled(cells))])
         (out/f'{pages[name]}.ipynb').write_text(json.dumps(made), encoding='utf-8')
 
 
@@ -111,7 +148,8 @@ def contents(sections:list, pages:dict) -> str:
     for caption,files in sections:
         files = [pages[o] for o in files if o != 'index.ipynb']
         head = f':caption: {caption}\n' if caption else ''
-        if files: parts.append('\n'.join(['```{toctree}', f':hidden:\n{head}', *files, '```']))
+        if files:
+            parts.append('\n'.join(['```{toctree}', f':hidden:\n{head}', *files, '```']))
     return '\n\n'.join(parts)
 
 
@@ -132,10 +170,12 @@ def main():
         write_sources(proc, source, f'{cfg.doc_host}{cfg.doc_baseurl}/')
         options = ['-W', '--keep-going', '-q', '-c', str(ROOT/'docs'), '-d', f'{d}/doctrees']
         failed = sphinx([*options, str(source), str(built)])
-        if failed: sys.exit(failed)
+        if failed:
+            sys.exit(failed)
         shutil.rmtree(out, ignore_errors=True)
         shutil.move(built, out)
     print(f'{out}/index.html')
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

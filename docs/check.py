@@ -7,7 +7,7 @@ import ast, os, shutil, sys, threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from urllib.parse import unquote, urldefrag, urlsplit
 
 from playwright.sync_api import TimeoutError, sync_playwright
 
@@ -20,7 +20,9 @@ ENTRIES = '.sidebar-tree a, #quarto-sidebar a.sidebar-link' # furo's and Quarto'
 
 class Quiet(SimpleHTTPRequestHandler):
     "Serves files without a word."
-    def log_message(self, *args): pass
+
+    def log_message(self, *args):
+        pass
 
 
 def public_names() -> dict:
@@ -38,7 +40,10 @@ def read_page(page, address:str) -> dict:
     if not address.endswith('.html'):
         return dict(status=page.request.get(address).status, links=[], entries=[], ids=set())
     status = page.goto(address).status
-    links = lambda css: page.eval_on_selector_all(css, 'all => all.map(o => o.href)')
+
+    def links(css):
+        return page.eval_on_selector_all(css, 'all => all.map(o => o.href)')
+
     return dict(status=status, links=links('a[href]'), entries=links(ENTRIES),
                 ids=set(page.eval_on_selector_all('[id]', 'all => all.map(o => o.id)')))
 
@@ -48,7 +53,8 @@ def crawl(page, start:str) -> dict:
     found,left = {},[start]
     while left:
         address = left.pop()
-        if address in found: continue
+        if address in found:
+            continue
         found[address] = read_page(page, address)
         left += [urldefrag(o)[0] for o in found[address]['links'] if urlsplit(o).netloc == urlsplit(start).netloc]
     return found
@@ -58,7 +64,8 @@ def broken(site:dict) -> list:
     "Links and names that lead nowhere."
     host,out = urlsplit(next(iter(site))).netloc,[]
     for address,o in site.items():
-        if o['status'] != 200: out.append(f'{address}: status {o["status"]}')
+        if o['status'] != 200:
+            out.append(f'{address}: status {o["status"]}')
         for link in o['links']:
             target,anchor = urldefrag(link)
             ours = urlsplit(link).netloc == host and target in site
@@ -82,8 +89,10 @@ def search(page, start:str) -> list:
         page.locator('input[name=q]').first.fill(RARE)
         page.keyboard.press('Enter')
         results = 'ul.search a'
-    try: page.wait_for_selector(results, timeout=20_000)
-    except TimeoutError: return []
+    try:
+        page.wait_for_selector(results, timeout=20_000)
+    except TimeoutError:
+        return []
     return page.eval_on_selector_all(results, 'all => all.map(o => o.href)')
 
 
@@ -97,14 +106,17 @@ def check(page, start:str) -> list:
     page.on('pageerror', lambda o: wrong.append(f'{page.url}: {o}'))
     site = crawl(page, start)
     entries = {urldefrag(o)[0] for o in site[start]['entries']}-{start}
-    if len(entries) < 5: wrong.append(f'only {len(entries)} entries in the sidebar')
+    if len(entries) < 5:
+        wrong.append(f'only {len(entries)} entries in the sidebar')
     wrong += [f'{o} is in the sidebar, but does not open' for o in entries if o not in site]
     wrong += broken(site)
     found = search(page, start)
-    if not any(urlsplit(o).path.endswith(FOUND_ON) for o in found): wrong.append(f'a search for {RARE} finds {found}')
+    if not any(urlsplit(o).path.endswith(FOUND_ON) for o in found):
+        wrong.append(f'a search for {RARE} finds {found}')
     else:
         page.goto(next(o for o in found if urlsplit(o).path.endswith(FOUND_ON)))
-        if RARE not in page.inner_text('body'): wrong.append(f'{page.url} does not have the word {RARE}')
+        if RARE not in page.inner_text('body'):
+            wrong.append(f'{page.url} does not have the word {RARE}')
     pages,links = sum(o.endswith('.html') for o in site),sum(len(o['links']) for o in site.values())
     print(f'{pages} pages, {links:,} links, {len(entries)} sidebar entries')
     return wrong
@@ -112,16 +124,20 @@ def check(page, start:str) -> list:
 
 def main():
     folder = Path(os.environ.get('SITE', ROOT/'_docs'))
-    if not (folder/'index.html').is_file(): sys.exit(f'{folder} holds no site: build it with docs/build.py')
+    if not (folder/'index.html').is_file():
+        sys.exit(f'{folder} holds no site: build it with docs/build.py')
     browser = os.environ.get('CHROMIUM') or shutil.which('chromium') or shutil.which('chromium-browser')
-    if not browser: sys.exit('no Chromium found: install it, or name it with CHROMIUM')
+    if not browser:
+        sys.exit('no Chromium found: install it, or name it with CHROMIUM')
     server = ThreadingHTTPServer(('localhost', 0), partial(Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as p:
         with p.chromium.launch(executable_path=browser, args=ARGS) as chromium:
             wrong = check(chromium.new_page(), f'http://localhost:{server.server_port}/index.html')
-    for o in wrong: print(o, file=sys.stderr)
+    for o in wrong:
+        print(o, file=sys.stderr)
     sys.exit(bool(wrong))
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

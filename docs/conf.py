@@ -28,7 +28,9 @@ def slug(title:str) -> str:
 def _keep_slugs(app, doctree):
     "docutils' own anchors have - for _ and .; put Pandoc's beside them."
     for o in doctree.findall(nodes.section):
-        if 'slug' in o and o['slug'] not in o['ids']: o['ids'].append(o['slug'])
+        if 'slug' in o and o['slug'] not in o['ids']:
+            o['ids'].append(o['slug'])
 
 
-def setup(app): app.connect('doctree-read', _keep_slugs)
+def setup(app):
+    app.connect('doctree-read', _keep_slugs)

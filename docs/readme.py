@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def from_root(text:str) -> str:
     "Markdown in which relative links start from the root instead of from nbs/."
-    def moved(m): return f']({posixpath.normpath(posixpath.join("nbs", m[1]))})'
+
+    def moved(m):
+        return f']({posixpath.normpath(posixpath.join("nbs", m[1]))})'
+
     return re.sub(r'\]\((?!https?:|#)([^)\s]+)\)', moved, text)
 
 
@@ -22,15 +25,19 @@ def readme(notebook:Path) -> str:
     parts = []
     for cell in json.loads(notebook.read_text(encoding='utf-8'))['cells']:
         text = ''.join(cell['source'])
-        if cell['cell_type'] == 'markdown': parts.append(from_root(text))
+        if cell['cell_type'] == 'markdown':
+            parts.append(from_root(text))
         elif not text.startswith('#| hide'):
             code = '\n'.join(o for o in text.splitlines() if not o.startswith('#|')).strip()
-            if not text.startswith('#| echo: false'): parts.append(f'```python\n{code}\n```')
+            if not text.startswith('#| echo: false'):
+                parts.append(f'```python\n{code}\n```')
             for out in cell['outputs']:
                 data = out.get('data', {})
                 shown = ''.join(out.get('text', '') or data.get('text/plain', '')).rstrip()
-                if 'text/markdown' in data: parts.append(from_root(''.join(data['text/markdown'])))
-                elif shown: parts.append(f'```\n{shown}\n```')
+                if 'text/markdown' in data:
+                    parts.append(from_root(''.join(data['text/markdown'])))
+                elif shown:
+                    parts.append(f'```\n{shown}\n```')
     head = '<!-- Written by docs/readme.py from nbs/index.ipynb: edit that. -->'
     return '\n\n'.join([head, *parts]) + '\n'
 
@@ -39,9 +46,11 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('--check', action='store_true', help='write nothing; exit with 1 if README.md says something else')
     text,file = readme(ROOT/'nbs'/'index.ipynb'),ROOT/'README.md'
-    if not p.parse_args().check: file.write_text(text, encoding='utf-8')
+    if not p.parse_args().check:
+        file.write_text(text, encoding='utf-8')
     elif file.read_text(encoding='utf-8') != text:
         sys.exit('README.md differs from nbs/index.ipynb: run python docs/readme.py')
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

@@ -54,7 +54,8 @@ def plot_curves(
     ax_acc.axhline(99.4, color='grey', lw=1, ls='--')
     ax_acc.annotate('target 99.4', (0, 99.4), xycoords=('axes fraction','data'), xytext=(4,3),
                     textcoords='offset points', fontsize=8, color='dimgrey')
-    for ax in (ax_loss, ax_acc): ax.grid(alpha=.3)
+    for ax in (ax_loss, ax_acc):
+        ax.grid(alpha=.3)
     ax_acc.legend(loc='lower right', fontsize=8, title='line: validation, dots: training', title_fontsize=8)
     return fig
 
@@ -76,6 +77,7 @@ def plot_schedule(
     ax.grid(alpha=.3)
     return fig
 
+# %% ../nbs/13_report.ipynb #772c6729
 def plot_filters(
     model:nn.Module # Its first layer is a convolution
 ) -> Figure:
@@ -84,10 +86,11 @@ def plot_filters(
     limit,rows = float(kernels.abs().max()),max(1, len(kernels)//10)
     fig = Figure(figsize=(1.2*len(kernels)/rows+1, 1.6*rows), layout='constrained')
     axs = fig.subplots(rows, -(-len(kernels)//rows), squeeze=False).ravel()
-    for i,(ax,k) in enumerate(zip(axs, kernels)):
+    for i,(ax,k) in enumerate(zip(axs, kernels, strict=False)): # a row may have places to spare
         shown = ax.imshow(k, cmap='RdBu', vmin=-limit, vmax=limit)
         ax.set_title(f'{i+1}', fontsize=8)
-    for ax in axs: ax.axis('off')
+    for ax in axs:
+        ax.axis('off')
     fig.colorbar(shown, ax=list(axs), label='weight', shrink=.8)
     return fig
 
@@ -109,6 +112,7 @@ def plot_confusion(
     ax.set(xlabel='read as', ylabel='digit', title=f'{mistakes.sum():,} of {counts.sum():,} read wrongly')
     return fig
 
+# %% ../nbs/13_report.ipynb #416c54c8
 def plot_mistakes(
     x:torch.Tensor, # (n,28,28) images
     probs:torch.Tensor, # (n,10) probabilities
@@ -122,8 +126,9 @@ def plot_mistakes(
     rows = max(1, -(-len(worst)//6))
     fig = Figure(figsize=(9, 1.9*rows), layout='constrained')
     axs = fig.subplots(rows, 6, squeeze=False).ravel()
-    for ax in axs: ax.axis('off')
-    for ax,i in zip(axs, worst.tolist()):
+    for ax in axs:
+        ax.axis('off')
+    for ax,i in zip(axs, worst.tolist(), strict=False): # the last row may have places to spare
         ax.imshow(x[i], cmap='gray_r')
         ax.set_title(f'{labels[i]} read as {read[i]}\n{100*sure[i]:.0f} % sure', fontsize=8)
     return fig
@@ -139,7 +144,8 @@ def write_report(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f'{out} is not an empty folder: name another with --out')
     shown = [o for i,o in enumerate(runs) if o.complete and o.iteration not in [r.iteration for r in runs[:i]]]
-    if not shown: raise InputError('none of these runs is complete')
+    if not shown:
+        raise InputError('none of these runs is complete')
     images,figures = load(),{'curves':plot_curves(runs)}
     parts = ['# Runs', runs_table(runs).to_markdown(index=False, disable_numparse=True), '![Curves](curves.png)']
     for o in shown:
@@ -154,7 +160,9 @@ def write_report(
         figures.update({f'iteration{o.iteration}-{k}':v for k,v in drawn.items()})
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name,fig in figures.items(): fig.savefig(out/f'{name}.png', dpi=120)
+        for name,fig in figures.items():
+            fig.savefig(out/f'{name}.png', dpi=120)
         write_whole(out/'report.md', ('\n\n'.join(parts)+'\n').encode())
-    except OSError as e: raise InputError(f'{out} cannot be written: {e.strerror}; name another with --out') from e
+    except OSError as e:
+        raise InputError(f'{out} cannot be written: {e.strerror}; name another with --out') from e
     return out/'report.md'

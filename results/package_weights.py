@@ -27,7 +27,9 @@ def take(path:str):
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('runs', nargs='+', help='run folders, of seed 0')
-    for o in p.parse_args().runs: take(o)
+    for o in p.parse_args().runs:
+        take(o)
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

@@ -35,7 +35,8 @@ def design() -> list:
 
 def plan(search:str) -> list:
     "For each training, the value of every decision."
-    return [{k:v[s > 0] for (k,v),s in zip(SEARCHES[search][1].items(), row)} for row in design()]
+    decided = SEARCHES[search][1].items() # twelve, or fewer
+    return [{k:v[s > 0] for (k,v),s in zip(decided, row, strict=False)} for row in design()]
 
 
 def command(search:str, seed:int, values:dict, out:str) -> str:
@@ -48,12 +49,13 @@ def command(search:str, seed:int, values:dict, out:str) -> str:
 def collect(search:str, out:str): # A row for each training that is complete, and the first `Run`
     "What the trainings in the folder `out` came to."
     import pandas as pd
+    from mnist_small.evidence import LAST_ACCURACIES, seeds_frame
     from mnist_small.runs import Run
-    from mnist_small.sweep import LAST, seeds_frame
     folders = [Path(out)/f'run-{o:02}'/f'seed-{o:02}' for o in range(len(plan(search)))]
     runs = [o for o in map(Run, (o for o in folders if (o/'recipe.json').exists())) if o.complete]
-    if not runs: return pd.DataFrame(), None
-    frame = seeds_frame(runs)[['seed', 'train_accuracy', *LAST]]
+    if not runs:
+        return pd.DataFrame(), None
+    frame = seeds_frame(runs)[['seed', 'train_accuracy', *LAST_ACCURACIES]]
     return pd.DataFrame(plan(search)).rename_axis('seed').reset_index().merge(frame, on='seed'), runs[0]
 
 
@@ -65,11 +67,14 @@ def main():
     p.add_argument('--csv', type=Path, help='with table: also write a row for each training to this file')
     args = p.parse_args()
     name,out = args.search,args.out or f'sweeps/search-{args.search}'
-    if args.what == 'plan': return print('\n'.join(command(name, i, o, out) for i,o in enumerate(plan(name))))
-    from mnist_small.sweep import main_effects
+    if args.what == 'plan':
+        return print('\n'.join(command(name, i, o, out) for i,o in enumerate(plan(name))))
+    from mnist_small.evidence import main_effects
     frame,first = collect(name, out)
-    if len(frame) < 24: print(f'{len(frame)} of 24 trainings are complete in {out}')
-    if not len(frame): p.exit(1)
+    if len(frame) < 24:
+        print(f'{len(frame)} of 24 trainings are complete in {out}')
+    if not len(frame):
+        p.exit(1)
     print(main_effects(frame, list(SEARCHES[name][1])).to_string(index=False))
     if args.csv:
         told = dict(command=f'python results/search.py plan {name} | xargs -P 2 -I {{}} sh -c {{}}',
@@ -79,4 +84,5 @@ def main():
         args.csv.write_text(comments+frame.to_csv(index=False))
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()
