@@ -133,17 +133,18 @@ class FreshStatistics(Callback):
 
     def after_loss(self):
         learn = self.learn
-        if not learn.training or learn.train_iter >= self.steps+self.start*learn.n_epoch*learn.n_iter:
+        if not learn.training:
+            return
+        self.due = learn.train_iter < self.steps+self.start*learn.n_epoch*learn.n_iter
+        if not self.due:
+            self.batches.clear()
             return
         self.batches.append(learn.xb)
-        self.due = True
         if sum(len(o[0]) for o in self.batches)-len(self.batches[0][0]) >= self.images:
             self.batches.popleft()
 
     def before_validate(self):
-        learn = self.learn
-        young = learn.train_iter <= self.steps+self.start*learn.n_epoch*learn.n_iter
-        if self.due and young and not _finding_lr(self):
+        if self.due and not _finding_lr(self):
             renew_statistics(self.model, self.batches)
         self.due = False
 

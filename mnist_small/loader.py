@@ -44,7 +44,9 @@ class DigitDataset:
         y = torch.tensor([int(o[1]) for o in items]) if items and len(items[0]) > 1 else None
         return cls(x, y, **kwargs)
 
-    def __len__(self): return len(self.x)
+    def __len__(self):
+        return len(self.x)
+
     def __getitem__(self, i):
         x = TensorImageBW(self.x[i][None])
         return (x,) if self.y is None else (x, TensorCategory(self.y[i]))
@@ -71,14 +73,17 @@ def new_empty(self:DigitDataset):
 def set_split_idx(self:DigitDataset, i):
     "Count as split `i` (0 is training) inside a `with` block."
     old,self.split_idx = self.split_idx,i
-    try: yield self
-    finally: self.split_idx = old
+    try:
+        yield self
+    finally:
+        self.split_idx = old
 
 # %% ../nbs/04_loader.ipynb #22415e1b
 @patch
 def on(self:DigitDataset, device) -> tuple:
     "The tensors on `device`, copied there once."
-    if device not in self._on: self._on[device] = tuple(None if t is None else t.to(device) for t in (self.x, self.y))
+    if device not in self._on:
+        self._on[device] = tuple(None if t is None else t.to(device) for t in (self.x, self.y))
     return self._on[device]
 
 # %% ../nbs/04_loader.ipynb #6ad739fd

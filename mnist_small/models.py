@@ -184,11 +184,11 @@ def network_stages(
 
 # %% ../nbs/03_models.ipynb #5f1d0c12
 def pretrained_file(
-    model:str, # A key of `MODELS`
+    name:str, # 'iteration1', 'iteration2', 'iteration3' or 'sprint'
     ending:str='safetensors' # or 'json', for what the weights come from
 ): # A readable file of the package
-    "The weights that the package ships for a network, or what is told of them. Raises `InputError` if it has none."
-    file = files('mnist_small')/'weights'/f'{model}.{ending}'
+    "The weights that the package ships for a recipe, or what is told of them. Raises `InputError` if it has none."
+    file = files('mnist_small')/'weights'/f'{name}.{ending}'
     if not file.is_file():
-        raise InputError(f'there are no pretrained weights of {model}')
+        raise InputError(f'there are no pretrained weights of {name}')
     return file

@@ -33,8 +33,10 @@ from torch import nn
 # %% ../nbs/12_runs.ipynb #a1ba27b0
 def machine_info() -> dict: # JSON-compatible
     "System, processor, cores and Python of this machine."
-    try: info = Path('/proc/cpuinfo').read_text()
-    except OSError: info = '' # not Linux
+    try:
+        info = Path('/proc/cpuinfo').read_text()
+    except OSError:
+        info = '' # not Linux
     names = [o.partition(':')[2].strip() for o in info.splitlines() if o.startswith('model name')]
     return dict(system=f'{platform.system()} {platform.machine()}', processor=(names or [platform.processor()])[0],
                 cores=os.cpu_count(), python=platform.python_version())
@@ -59,19 +61,23 @@ class RunRecorder(Callback):
     "Keep the record of a training in `folder`, epoch by epoch."
     order = PatienceCallback.order-1 # sees the epoch in which patience ends, and what SaveModelCallback restores
     _only_train_loop = True
+
     def __init__(self,
         folder:Path # From `make_run_folder`
-    ): self.folder,self.trained = folder,False
+    ):
+        self.folder,self.trained = folder,False
 
     def before_train(self):
-        if hasattr(self.learn, 'lr_finder') or self.trained: return
+        if hasattr(self.learn, 'lr_finder') or self.trained:
+            return
         self.trained = True
         told = dict(describe_run(self.learn), epochs=self.n_epoch)
         write_whole(self.folder/'recipe.json', (json.dumps(told, indent=1)+'\n').encode())
 
     def after_epoch(self):
         history = self.learn.training_log.history
-        if not self.trained or not history: return
+        if not self.trained or not history:
+            return
         text = StringIO()
         table = csv.DictWriter(text, list(history[0]), lineterminator='\n')
         table.writeheader()
@@ -79,7 +85,8 @@ class RunRecorder(Callback):
         write_whole(self.folder/'history.csv', text.getvalue().encode())
 
     def after_fit(self):
-        if not self.trained: return
+        if not self.trained:
+            return
         self.trained = False
         state = {k:v.detach().cpu().contiguous() for k,v in self.model.state_dict().items()}
         # so that nobody takes other weights for MNIST's
@@ -93,7 +100,8 @@ class Run:
         path:str|Path # A run folder
     ):
         self.path = Path(path).expanduser()
-        if not (self.path/'recipe.json').is_file(): raise InputError(f'{path} holds no run: it has no recipe.json')
+        if not (self.path/'recipe.json').is_file():
+            raise InputError(f'{path} holds no run: it has no recipe.json')
         try:
             self.told = json.loads((self.path/'recipe.json').read_text())
             self.recipe = Recipe(**{**self.told['recipe'], 'moms':tuple(self.told['recipe']['moms'])})
@@ -123,11 +131,13 @@ class Run:
 @patch
 def model(self:Run) -> nn.Module: # In evaluation mode
     "The network with the weights that the run ended with."
-    if not self.complete: raise InputError(f'{self.path} holds no weights: its training was cut off')
+    if not self.complete:
+        raise InputError(f'{self.path} holds no weights: its training was cut off')
     try:
         net = MODELS[self.recipe.model]()
         net.load_state_dict(load_file(self.path/'model.safetensors'))
-    except (OSError, SafetensorError) as e: raise InputError(f'the weights in {self.path} cannot be read: {e}') from e
+    except (OSError, SafetensorError) as e:
+        raise InputError(f'the weights in {self.path} cannot be read: {e}') from e
     except (KeyError, RuntimeError) as e:
         raise InputError(f'the weights in {self.path} are not those of {self.recipe.model}') from e
     return net.eval()
@@ -139,5 +149,6 @@ def predictions(self:Run,
     "What the network says of the images that it was validated on."
     dls = mnist_dls(images=images, valid='holdout' if self.data['validated_on'] == 'holdout' else 'test')
     learn = mnist_learner(self.recipe, dls, model=self.model())
-    with learn.no_bar(), learn.no_logging(): probs,labels = learn.get_preds()
+    with learn.no_bar(), learn.no_logging():
+        probs,labels = learn.get_preds()
     return dls.valid_ds.x, torch.Tensor(probs), torch.as_tensor(labels).long()
