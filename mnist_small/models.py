@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'DigitNet', 'conv_block', 'model1', 'model2', 'model3', 'num_params', 'LayerRow', 'LayerTable',
-           'layer_table', 'UnsupportedNetwork', 'Stage', 'network_stages', 'pretrained_file']
+           'layer_table', 'pretrained_file']
 
 # %% ../nbs/03_models.ipynb #58795306
 from importlib.resources import files
@@ -118,16 +118,10 @@ class Stage(NamedTuple):
         wide = 1 if self.average else self.size+2*c.padding[0]-c.kernel_size[0]+1
         return wide//2 if self.pool else wide
 
-    def __str__(self):
-        "As a type in C++."
-        c = self.conv
-        numbers = c.in_channels, self.size, self.size, c.out_channels, self.size if self.average else c.kernel_size[0]
-        flags = c.bias is not None, self.relu, self.norm is not None, self.pool, self.drop is not None, self.average
-        return f"Stage<{','.join(map(str, (*numbers, c.padding[0], *map(int, flags))))}>"
-
 # %% ../nbs/03_models.ipynb #kern0007
 def _demand(ok:bool, layer:nn.Module):
-    if not ok: raise UnsupportedNetwork(f'there is no kernel for {layer}')
+    if not ok:
+        raise UnsupportedNetwork(f'there is no kernel for {layer}')
 
 def _conv(c:nn.Module, size:int, average:bool):
     "Raise `UnsupportedNetwork` unless `c` is a convolution as `kernels.cpp` has it."
@@ -140,20 +134,28 @@ def _next(layers:list, kind:type):
     "Take the first of `layers` if it is a `kind`."
     return layers.pop(0) if layers and type(layers[0]) is kind else None
 
+def _averages(mean:nn.Module, size:int) -> bool: # Whether it gives a single number for each channel
+    if isinstance(mean, nn.AdaptiveAvgPool2d):
+        return mean.output_size in (1, (1,1))
+    return mean.kernel_size in (size, (size,size)) and mean.padding in (0, (0,0)) and mean.divisor_override is None
+
+# %% ../nbs/03_models.ipynb #kern0009
 def _stage(layers:list, size:int) -> Stage:
     "Take the layers of one stage from the front of `layers`."
     mean = _next(layers, nn.AvgPool2d) or _next(layers, nn.AdaptiveAvgPool2d)
-    if mean: _demand(size in (getattr(mean, 'kernel_size', size), (size,size)) if isinstance(mean, nn.AvgPool2d)
-                     else mean.output_size in (1, (1,1)), mean)
-    _demand(bool(layers), mean)
+    if mean:
+        _demand(_averages(mean, size) and bool(layers), mean)
     conv = layers.pop(0)
     _conv(conv, size, bool(mean))
     relu,norm = _next(layers, nn.ReLU),_next(layers, nn.BatchNorm2d)
     pool,drop = _next(layers, nn.MaxPool2d),_next(layers, nn.Dropout)
-    if norm: _demand(norm.affine and norm.track_running_stats and norm.momentum is not None, norm)
+    if norm:
+        _demand(norm.affine and norm.track_running_stats and norm.momentum is not None
+                and norm.num_features == conv.out_channels, norm)
     stage = Stage(conv, size, bool(mean), bool(relu), norm, False, drop)
-    if pool: _demand(stage.out%2 == 0 and not pool.padding and pool.dilation == 1 and not pool.return_indices
-                     and pool.kernel_size in (2, (2,2)) and pool.stride in (2, (2,2)), pool)
+    if pool:
+        _demand(stage.out%2 == 0 and pool.padding in (0, (0,0)) and pool.dilation in (1, (1,1))
+                and not pool.return_indices and pool.kernel_size in (2, (2,2)) and pool.stride in (2, (2,2)), pool)
     return stage._replace(pool=bool(pool))
 
 # %% ../nbs/03_models.ipynb #kern0008
@@ -162,18 +164,23 @@ def network_stages(
     shape:tuple # Of its batches
 ) -> list: # Of `Stage`
     "The stages of `model`. Raises `UnsupportedNetwork` if there are no kernels for it."
-    if type(model) is not DigitNet: raise UnsupportedNetwork(f'there are kernels for a DigitNet, not a {type(model).__name__}')
+    if type(model) is not DigitNet:
+        raise UnsupportedNetwork(f'there are kernels for a DigitNet, not a {type(model).__name__}')
     layers,size,found = list(model),shape[-1],[]
-    if len(shape) != 4 or shape[2] != size: raise UnsupportedNetwork(f'batches of shape {tuple(shape)}')
+    if len(shape) != 4 or shape[2] != size:
+        raise UnsupportedNetwork(f'batches of shape {tuple(shape)}')
     while layers:
-        if size == 1 and isinstance(layers[0], nn.AdaptiveAvgPool2d) and len(layers) == 1: break # changes nothing
+        if size == 1 and len(layers) == 1 and type(layers[0]) is nn.AdaptiveAvgPool2d: # changes nothing
+            _demand(_averages(layers[0], 1), layers[0])
+            break
         found.append(_stage(layers, size))
         size = found[-1].out
     channels = [shape[1], *[o.conv.out_channels for o in found]]
-    if not found or size != 1 or any(o.conv.in_channels != c for o,c in zip(found, channels)):
+    if not found or size != 1 or any(o.conv.in_channels != c for o,c in zip(found, channels, strict=False)):
         raise UnsupportedNetwork('the layers do not fit each other')
     last = found[-1]
-    if last.norm or last.pool or last.drop: raise UnsupportedNetwork('the last layer is not a convolution')
+    if last.norm or last.pool or last.drop:
+        raise UnsupportedNetwork('the last layer is not a convolution')
     return found
 
 # %% ../nbs/03_models.ipynb #5f1d0c12
