@@ -17,15 +17,17 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
 # %% ../nbs/05_kernels.ipynb #kern0030
+def _numbers(s:Stage) -> tuple: # As `Stage` in kernels.cpp has them
+    c = s.conv
+    kernel = s.size if s.average else c.kernel_size[0]
+    return (c.in_channels, s.size, s.size, c.out_channels, kernel, c.padding[0], c.bias is not None, s.relu,
+            s.norm is not None, s.pool, s.drop is not None, s.average)
+
 def cpp_type(
     stage:Stage # Of `network_stages`
 ) -> str: # As `kernels.cpp` names it
     "A stage as a type in C++: its numbers, then what it has."
-    c = stage.conv
-    kernel = stage.size if stage.average else c.kernel_size[0]
-    has = c.bias is not None, stage.relu, stage.norm is not None, stage.pool, stage.drop is not None, stage.average
-    numbers = c.in_channels, stage.size, stage.size, c.out_channels, kernel, c.padding[0], *map(int, has)
-    return f"Stage<{','.join(map(str, numbers))}>"
+    return f"Stage<{','.join(str(int(o)) for o in _numbers(stage))}>"
 
 # %% ../nbs/05_kernels.ipynb #kern0014
 class _Weights(ctypes.Structure): # As in kernels.cpp
@@ -42,15 +44,17 @@ def _tensors(s:Stage) -> tuple: # As in `_Weights`
     return s.conv.weight, s.conv.bias, *((n.weight, n.bias, n.running_mean, n.running_var, n.num_batches_tracked)
                                          if n else (None,)*5)
 
-def _addresses(tensors) -> list: return [None if o is None else o.data_ptr() for o in tensors]
+def _addresses(tensors) -> tuple: return tuple(None if o is None else o.data_ptr() for o in tensors)
 
-def _readable(s:Stage) -> bool:
+def _readable(s:Stage, tensors:tuple) -> bool:
     "Whether the tensors of a stage are where and as the kernels read them."
-    channels = (s.conv.out_channels,)
-    shapes = (*channels, s.conv.in_channels, *s.conv.kernel_size),*[channels]*5,()
-    return all(t is None or (type(t) in (Tensor, nn.Parameter) and t.shape == shape and t.layout is torch.strided
-                             and t.dtype == (torch.float32 if shape else torch.int64) and t.device.type == 'cpu'
-                             and t.is_contiguous()) for t,shape in zip(_tensors(s), shapes, strict=True))
+    n = (s.conv.out_channels,)
+    for t,shape in zip(tensors, ((*n, s.conv.in_channels, *s.conv.kernel_size), n, n, n, n, n, ()), strict=True):
+        if t is not None and not (
+                type(t) in (Tensor, nn.Parameter) and t.shape == shape and t.is_cpu and t.layout is torch.strided
+                and t.dtype is (torch.float32 if shape else torch.int64) and t.is_contiguous()):
+            return False
+    return True
 
 # %% ../nbs/05_kernels.ipynb #kern0041
 class _Workspace:
@@ -71,6 +75,7 @@ class _Workspace:
 
     def forward(self,
         stages:list, # Of `network_stages`
+        tensors:list, # Of `_tensors`, for each stage
         x:Tensor, # (n,c,h,w)
         training:bool
     ) -> Tensor: # Logits, (n,classes)
@@ -79,17 +84,16 @@ class _Workspace:
         numbers = [(s.norm.momentum if s.norm else 0., s.norm.eps if s.norm else 0.,
                     s.drop.p if s.drop and training else 0., training) for s in stages]
         logits = torch.empty(len(x), stages[-1].conv.out_channels, dtype=torch.float32, device='cpu')
-        weights = [tuple(_addresses(_tensors(s))) for s in stages]
-        pointers,numbers = (_Weights*len(stages))(*weights),(_Numbers*len(stages))(*numbers)
+        pointers,numbers = (_Weights*len(stages))(*map(_addresses, tensors)),(_Numbers*len(stages))(*numbers)
         self.lib.forward(self.net, x.data_ptr(), pointers, numbers, seed, logits.data_ptr())
         return logits
 
     def backward(self,
         grad:Tensor, # Of the logits
-        stages:list # For each the shapes of its weights, None for what is not there
+        shapes:list # For each stage those of its weights, None for what is not there
     ) -> list: # Of the gradients of the weights
-        grads = [[None if o is None else torch.empty(o, dtype=torch.float32, device='cpu') for o in s] for s in stages]
-        pointers = (_Gradients*len(stages))(*[tuple(_addresses(s)) for s in grads])
+        grads = [[None if o is None else torch.empty(o, dtype=torch.float32, device='cpu') for o in s] for s in shapes]
+        pointers = (_Gradients*len(shapes))(*map(_addresses, grads))
         grad = grad.contiguous() # often one number for all
         self.lib.backward(self.net, grad.data_ptr(), pointers)
         return [o for s in grads for o in s if o is not None]
@@ -97,9 +101,9 @@ class _Workspace:
 # %% ../nbs/05_kernels.ipynb #kern0042
 class _Pass(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, work, stages, x, *weights): # x: (n,c,h,w); weights: those of the stages, for their gradients
-        logits = work.forward(stages, x, True)
-        ctx.work,ctx.shapes = work,[[None if t is None else t.shape for t in _tensors(s)[:4]] for s in stages]
+    def forward(ctx, work, stages, tensors, x, *weights): # x: (n,c,h,w); weights: those of `tensors` with gradients
+        logits = work.forward(stages, tensors, x, True)
+        ctx.work,ctx.shapes = work,[[None if t is None else t.shape for t in o[:4]] for o in tensors]
         ctx.save_for_backward(torch.empty(0, device='cpu')) # torch frees it together with the graph
         work.graph = weakref.ref(ctx)
         return logits
@@ -109,7 +113,7 @@ class _Pass(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError('the kernels have no second derivatives: train with compile=False for create_graph=True')
         _ = ctx._raw_saved_tensors # torch's error if the graph was freed
-        return None, None, None, *ctx.work.backward(grad, ctx.shapes)
+        return None, None, None, None, *ctx.work.backward(grad, ctx.shapes)
 
 # %% ../nbs/05_kernels.ipynb #kern0015
 class Kernels:
@@ -121,8 +125,8 @@ class Kernels:
     ):
         "Compile. Raises `UnsupportedNetwork` if there are no kernels for this, `RuntimeError` if compiling fails."
         self.model,self.shape,self.workspaces = model,torch.Size(shape),[]
-        self.types = [cpp_type(o) for o in network_stages(model, shape)]
-        self.lib = compiled_library(self.types)
+        stages = network_stages(model, shape)
+        self.compiled,self.lib = [_numbers(o) for o in stages],compiled_library([cpp_type(o) for o in stages])
         if shape[0] < 1 or shape[0]%self.lib.lanes():
             raise UnsupportedNetwork(f'{shape[0]} images are not a multiple of {self.lib.lanes()}')
 
@@ -132,27 +136,28 @@ class Kernels:
         x:Tensor # A batch
     ) -> bool:
         "Whether the kernels give what the network itself would give now."
-        return self._stages(x) is not None
+        return self._ready(x) is not None
 
     def __call__(self,
         x:Tensor # Normalised images, (n,c,h,w)
     ) -> Tensor: # Logits, (n,classes)
-        stages = self._stages(x)
-        work = None if stages is None else self._workspace()
+        ready = self._ready(x)
+        work = self._workspace() if ready else None
         if work is None:
             return self.model._call_impl(x)
+        stages,tensors = ready
         if self.model.training:
-            weights = [o for s in stages for o in _tensors(s)[:4] if o is not None]
-            logits = _Pass.apply(work, stages, x.contiguous(), *weights)
+            weights = [t for o in tensors for t in o[:4] if t is not None]
+            logits = _Pass.apply(work, stages, tensors, x.contiguous(), *weights)
         else:
-            logits = self._evaluate(work, stages, x.contiguous())
+            logits = self._evaluate(work, stages, tensors, x.contiguous())
         self.workspaces.append(work)
         return logits
 
 # %% ../nbs/05_kernels.ipynb #kern0016
 @patch
-def _stages(self:Kernels, x:Tensor) -> list|None:
-    "The network's stages as they are now; None if the kernels would not give what the network gives."
+def _ready(self:Kernels, x:Tensor) -> tuple|None:
+    "Stages and their tensors as they are now; None if the kernels would not give what the network gives."
     m = self.model
     sized = x.shape == self.shape if m.training else not torch.is_grad_enabled() and x.shape[1:] == self.shape[1:]
     if not (sized and type(x) is Tensor and x.dtype == torch.float32 and x.device.type == 'cpu' and not x.requires_grad
@@ -167,8 +172,9 @@ def _stages(self:Kernels, x:Tensor) -> list|None:
         stages = network_stages(m, self.shape)
     except UnsupportedNetwork:
         return None
-    same = [cpp_type(o) for o in stages] == self.types and all(_readable(s) for s in stages)
-    return stages if same and not any(s.drop and s.drop.p >= 1 for s in stages) else None
+    tensors = [_tensors(s) for s in stages]
+    same = [_numbers(s) for s in stages] == self.compiled and all(map(_readable, stages, tensors))
+    return (stages, tensors) if same and not any(s.drop and s.drop.p >= 1 for s in stages) else None
 
 @patch
 def _workspace(self:Kernels) -> _Workspace|None:
@@ -190,8 +196,8 @@ def _workspace(self:Kernels) -> _Workspace|None:
         return None
 
 @patch
-def _evaluate(self:Kernels, work:_Workspace, stages:list, x:Tensor) -> Tensor: # (n,c,h,w) -> (n,classes)
+def _evaluate(self:Kernels, work:_Workspace, stages:list, tensors:list, x:Tensor) -> Tensor: # -> (n,classes)
     "Any number of images, the last of them together with images of zeros."
     parts = x.split(self.shape[0])
     last = F.pad(parts[-1], (0,)*7 + (self.shape[0]-len(parts[-1]),))
-    return torch.cat([work.forward(stages, o, False) for o in (*parts[:-1], last)])[:len(x)]
+    return torch.cat([work.forward(stages, tensors, o, False) for o in (*parts[:-1], last)])[:len(x)]
