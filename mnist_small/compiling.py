@@ -63,7 +63,8 @@ def _run(command:list, log:Path):
             running.wait()
     if ended:
         said = log.read_text(errors='replace').splitlines()
-        raise RuntimeError(f'{command[0]}: {next((o for o in said if "error" in o), f"ended with {ended}")}')
+        errors = [o for o in said if 'error' in o] or said[-1:] or [f'ended with {ended}']
+        raise RuntimeError(f'{command[0]}: {errors[0]}')
 
 def _flags() -> tuple:
     native = '-mcpu=native' if platform.machine() in ('aarch64', 'arm64') else '-march=native'
@@ -106,7 +107,7 @@ def _cached(folder:Path, name:str) -> ctypes.CDLL|None:
 def _keep(content:bytes, folder:Path, name:str):
     "Put a library into the cache, and remove what processes that were killed an hour ago or more have left there."
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         if not _trusted(folder):
             return
         handle,part = mkstemp('.part', dir=folder)
@@ -128,7 +129,7 @@ def _compile(text:str, command:list, folder:Path, name:str) -> ctypes.CDLL:
     for place in (None, folder): # nothing can be loaded from a temporary folder that is mounted `noexec`
         try:
             if place:
-                place.mkdir(parents=True, exist_ok=True)
+                place.mkdir(mode=0o755, parents=True, exist_ok=True)
                 if not _trusted(place):
                     continue
             with TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as tmp:

@@ -88,15 +88,17 @@ class _Workspace:
         self.lib.forward(self.net, x.data_ptr(), pointers, numbers, seed, logits.data_ptr())
         return logits
 
-    def backward(self,
-        grad:Tensor, # Of the logits
-        shapes:list # For each stage those of its weights, None for what is not there
-    ) -> list: # Of the gradients of the weights
-        grads = [[None if o is None else torch.empty(o, dtype=torch.float32, device='cpu') for o in s] for s in shapes]
-        pointers = (_Gradients*len(shapes))(*map(_addresses, grads))
-        grad = grad.contiguous() # often one number for all
-        self.lib.backward(self.net, grad.data_ptr(), pointers)
-        return [o for s in grads for o in s if o is not None]
+# %% ../nbs/05_kernels.ipynb #kern0072
+@patch
+def backward(self:_Workspace,
+    grad:Tensor, # Of the logits
+    shapes:list # For each stage those of its weights, None for what is not there
+) -> list: # Of the gradients of the weights
+    grads = [[None if o is None else torch.empty(o, dtype=torch.float32, device='cpu') for o in s] for s in shapes]
+    pointers = (_Gradients*len(shapes))(*map(_addresses, grads))
+    grad = grad.contiguous() # often one number for all
+    self.lib.backward(self.net, grad.data_ptr(), pointers)
+    return [o for s in grads for o in s if o is not None]
 
 # %% ../nbs/05_kernels.ipynb #kern0042
 class _Pass(torch.autograd.Function):
@@ -176,6 +178,7 @@ def _ready(self:Kernels, x:Tensor) -> tuple|None:
     same = [_numbers(s) for s in stages] == self.compiled and all(map(_readable, stages, tensors))
     return (stages, tensors) if same and not any(s.drop and s.drop.p >= 1 for s in stages) else None
 
+# %% ../nbs/05_kernels.ipynb #kern0073
 @patch
 def _workspace(self:Kernels) -> _Workspace|None:
     "One that no graph waits for, taken out of the list; None if there cannot be another."
