@@ -1,27 +1,79 @@
 // Forward and backward pass of a small convolutional network, for batches of a fixed size.
 //
-// Images lie side by side in vectors: a tensor is [group of images][channel][row][column][image of the group], so that
-// every arithmetic operation works on as many images as fit in a register, whatever the number of channels.
+// Images lie side by side in vectors of V numbers: a tensor is [group][channel][row][column][image of the group], so
+// that every arithmetic operation works on as many images as fit in a register, whatever the number of channels. In
+// comments, shapes leave out that last dimension where the elements are of type `vec`.
+//
 // STAGES, given on the compiler's command line, lists the parts of the network, each a Stage<...>; nothing else in here
-// depends on the network. OpenMP comes from torch, which has it loaded, so that both share their threads.
+// depends on the network. A stage is a convolution and what follows it. In training it computes, in this order,
+//
+//     z = convolution(x) + bias
+//     r = ReLU(z)
+//     n = a*r + b                  batch norm
+//     m = max of 2x2 of n          max-pooling
+//     y = factor*m                 dropout
+//
+// and what is not there is left out. Of these only x and r are kept for the backward pass, which computes the others
+// again where it needs them: reading memory takes longer. y is written straight into the x of the next stage.
+//
+// To add a layer, follow an existing one: `forward` and `output` have the forward steps, `before_conv` takes them back
+// in reverse order, and the tests of the notebook hold both against PyTorch.
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <cmath>
+#include <new>
 #include <tuple>
+#include <unistd.h>
 #include <utility>
 
-extern "C" int omp_get_thread_num();
-extern "C" int omp_get_num_threads();
-
 #ifdef __AVX512F__
-constexpr int V = 16, REGISTERS = 24; // images in a vector; vectors that hold sums in an inner loop
+constexpr int V = 16;         // images in a vector
+constexpr int REGISTERS = 24; // vectors that hold sums in an inner loop; the rest of the 32 is for its inputs
 #else
-constexpr int V = 8, REGISTERS = 12;
+constexpr int V = 8;
+constexpr int REGISTERS = 12;
 #endif
 typedef float vec __attribute__((vector_size(4*V)));
 typedef uint32_t bits __attribute__((vector_size(4*V)));
+
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 32")
+#endif
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Threads
+
+// These are OpenMP's, from the library that torch itself calls, so that its operations and these take turns on the same
+// threads. A `#pragma omp` would bring the compiler's own library beside it: two sets of threads, or a crash.
+static void (*parallel)(void (*f)(void*), void* data, unsigned threads, unsigned flags);
+static int (*thread_number)();
+static int (*thread_count)();
+static int home; // the process that they were loaded in: a fork of it has none of its threads, and would wait for them
+
+template<class F> struct Groups {
+    int n;
+    F* f;
+    static void run(void* data) {
+        Groups* o = static_cast<Groups*>(data);
+        int t = thread_number(), nt = thread_count();
+        for (int group = t*o->n/nt; group < (t+1)*o->n/nt; group++) (*o->f)(group, t);
+    }
+};
+
+template<class F> void each(int n, int threads, F f) { // f(group, thread) for n groups
+    if (threads > 1 && getpid() == home) {
+        Groups<F> groups{n, &f};
+        parallel(Groups<F>::run, &groups, threads, 0);
+    } else {
+        for (int group = 0; group < n; group++) f(group, 0);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Small things
 
 constexpr int block(int channels, int most) { // the largest divisor of channels that is at most `most`
     int b = most < 1 ? 1 : most;
@@ -35,16 +87,9 @@ static double total(vec v) {
     return s;
 }
 
-template<class F> void each(int n, int threads, F f) { // f(group, thread) for n groups
-    #pragma omp parallel num_threads(threads)
-    {
-        int t = omp_get_thread_num(), nt = omp_get_num_threads();
-        for (int g = t*n/nt; g < (t+1)*n/nt; g++) f(g, t);
-    }
-}
-
-template<class T> T* allocate(size_t n) {
+template<class T> T* allocate(size_t n) { // n zeros
     void* p = std::aligned_alloc(64, (n*sizeof(T)+63)/64*64);
+    if (!p) throw std::bad_alloc();
     std::memset(p, 0, n*sizeof(T));
     return static_cast<T*>(p);
 }
@@ -60,15 +105,20 @@ struct Random { // xorshift32 (Marsaglia 2003), a sequence of its own for each i
         }
     }
     vec factor(uint32_t below, float scale) { // 0 with probability below/2^32, otherwise scale
-        s ^= s << 13; s ^= s >> 17; s ^= s << 5;
+        s ^= s << 13;
+        s ^= s >> 17;
+        s ^= s << 5;
         return s >= below ? vec{}+scale : vec{};
     }
 };
 
-// The convolution at OH x OW places of x, [CI][H][W]; w is [block of CB channels][CI][K][K][CB]. out(channel, place,
-// number of places, sums) takes the sums for places that are neighbours in a row.
+// The convolution of one group of images: x is [CI][H][W], its result [CO][OH][OW]. The weights w are floats,
+// [CO/CB][CI][K][K][CB]: in the order in which they are read. The sums of CB channels at WB places in a row are all
+// held in registers; then out(channel, place, number of places, sums) takes those of a channel.
 template<int CI, int H, int W, int CO, int K> struct Conv {
-    static constexpr int OH = H-K+1, OW = W-K+1, CB = block(CO, 6), WB = REGISTERS/CB;
+    static constexpr int OH = H-K+1, OW = W-K+1;
+    static constexpr int CB = block(CO, 6), WB = REGISTERS/CB;
+
     template<int N, class Out> static inline void tile(const vec* x, const float* w, int c0, int h, int w0, Out out) {
         vec sum[CB][N] = {};
         for (int ci = 0; ci < CI; ci++)
@@ -83,6 +133,7 @@ template<int CI, int H, int W, int CO, int K> struct Conv {
             }
         UNROLL for (int c = 0; c < CB; c++) out(c0+c, h*OW+w0, N, sum[c]);
     }
+
     template<class Out> static void run(const vec* x, const float* w, Out out) {
         for (int c0 = 0; c0 < CO; c0 += CB, w += CI*K*K*CB)
             for (int h = 0; h < OH; h++) {
@@ -93,93 +144,193 @@ template<int CI, int H, int W, int CO, int K> struct Conv {
     }
 };
 
-struct Pointers { // of one stage, into the memory of torch
-    float *w, *b, *gamma, *beta, *mean, *var;
-    int64_t *seen;
-    float *dw, *db, *dgamma, *dbeta;
-};
-struct Numbers { float momentum, eps, p; int32_t training; }; // if not, batch norm uses its running statistics
+// ---------------------------------------------------------------------------------------------------------------------
+// What Python hands over for each stage: addresses in the memory of torch, 0 for what is not there
 
-// A convolution and what follows it: ReLU, batch norm, 2x2 max-pooling, dropout. If AVG, the kernel has one weight for
-// each pair of channels, and the stage is average pooling followed by a convolution of 1x1.
+struct Weights {
+    const float* w;     // [CO][CI][K][K], or [CO][CI][1][1] after average pooling
+    const float* bias;  // [CO]
+    const float* gamma; // [CO], batch norm's factor
+    const float* beta;  // [CO], batch norm's shift
+    float* mean;        // [CO], running mean
+    float* var;         // [CO], running variance
+    int64_t* seen;      // number of batches that these two have seen
+};
+struct Gradients { // of the loss; shapes as above
+    float* w;
+    float* bias;
+    float* gamma;
+    float* beta;
+};
+struct Numbers {
+    float momentum;   // of the running statistics
+    float eps;        // that batch norm adds to the variance
+    float p;          // share that dropout sets to 0
+    int32_t training; // if 0, batch norm uses its running statistics
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// A convolution and what follows it
+//
+// CI, IH, IW: channels, rows, columns of the input; CO: channels out; K: side of the kernel; P: padding. If AVG, the
+// weights are one for each pair of channels, and the stage is average pooling followed by a convolution of 1x1: that is
+// a convolution by a kernel as large as the image, all of whose numbers are the weight/(K*K).
 template<int CI, int IH, int IW, int CO, int K, int P, bool BIAS, bool RELU, bool BN, bool POOL, bool DROP, bool AVG>
 struct Stage {
-    static constexpr int H = IH+2*P, W = IW+2*P, OH = H-K+1, OW = W-K+1, B = K-1-P, DH = OH+2*B, DW = OW+2*B;
-    static constexpr int PH = POOL ? OH/2 : OH, PW = POOL ? OW/2 : OW; // of the output
-    static constexpr int XS = CI*H*W, RS = CO*OH*OW, GS = CO*PH*PW, WS = CO*CI*K*K, channels = CO, padding = P;
-    static constexpr bool ONE = OH == 1 && OW == 1, normed = BN;
-    static constexpr int WCB = block(CO, (REGISTERS-6)/K), ROWS = OW >= 48 ? 1 : 48/OW;
+    static constexpr int channels = CO, padding = P;
+    static constexpr bool normed = BN;
+    static constexpr int H = IH+2*P, W = IW+2*P;                               // of x, padding included
+    static constexpr int OH = H-K+1, OW = W-K+1;                               // of z and r
+    static constexpr int PH = POOL ? OH/2 : OH, PW = POOL ? OW/2 : OW;         // of m and y
+    static constexpr int B = K-1-P, DH = OH+2*B, DW = OW+2*B;                  // of dz with a border of B zeros
+    static constexpr int XS = CI*H*W, RS = CO*OH*OW, GS = CO*PH*PW, ZS = CO*DH*DW; // vectors in x, r, y, dz of a group
+    static constexpr int WS = CO*CI*K*K;                                       // weights
+    static constexpr bool ONE = OH == 1 && OW == 1;                            // a fully connected layer
+    static constexpr int WCB = block(CO, (REGISTERS-6)/K);                     // channels whose dw are summed at a time
+    static constexpr int ROWS = OW >= 48 ? 1 : 48/OW;                          // and rows
     using Forward = Conv<CI,H,W,CO,K>;
     using Backward = Conv<CO,DH,DW,CI,K>;
-    vec *x, *r, *g, *dz, *dw; // input, after ReLU, gradient of the output; for each thread, before ReLU and of weights
-    double *sums; // of each channel, two for each thread
-    alignas(64) float wf[WS], wb[WS];
-    float bias[CO], gamma[CO], mean[CO], rstd[CO], a[CO], b[CO], shift[CO], ga[CO], gb[CO], gc[CO];
-    Pointers p; Numbers k; uint64_t seed; int index, n, threads;
 
-    void make(int groups, int nt, int i) {
-        n = groups; threads = nt; index = i;
-        x = allocate<vec>((size_t)n*XS); r = allocate<vec>((size_t)n*RS); g = allocate<vec>((size_t)n*GS);
-        dz = allocate<vec>((size_t)nt*CO*DH*DW); dw = allocate<vec>((size_t)nt*(WS+CO));
+    // Of the batch, kept from the forward to the backward pass:
+    vec* x = nullptr;       // [group][CI][H][W], the input; the padding stays 0
+    vec* r = nullptr;       // [group][CO][OH][OW], after ReLU
+    vec* g = nullptr;       // [group][CO][PH][PW], the gradient of y
+    // For each thread, so that none waits for another:
+    vec* dz = nullptr;      // [thread][CO][DH][DW], the gradient of z for the group at hand; the border stays 0
+    vec* dw = nullptr;      // [thread]{[CI][K][CO/WCB][WCB][K], [CO]}, sums of the gradients of weights, then of biases
+    double* sums = nullptr; // [thread][CO][2], sums of a channel over images and places
+    // Weights in the order in which `Forward` and `Backward` read them:
+    alignas(64) float wf[WS]; // [CO/CB][CI][K][K][CB]
+    alignas(64) float wb[WS]; // [CI/CB][CO][K][K][CB], the kernel turned by 180 degrees; [CI][K][K][CO] if ONE
+    // For each channel, [CO]:
+    float bias[CO];
+    float shift[CO];                      // a number near the mean of r
+    float gamma[CO], mean[CO], rstd[CO];  // batch norm's factor, mean and 1/standard deviation
+    float a[CO], b[CO];                   // n = a*r + b
+    float ga[CO], gb[CO], gc[CO];         // dr = ga*dn + gb*r + gc
+    Weights weights;
+    Gradients gradients;
+    Numbers k;
+    uint64_t seed;             // of the batch's dropout
+    int index, groups, threads; // of the stage in the network; in the batch; most that will work on it
+
+    void make(int n, int nt, int i) {
+        groups = n;
+        threads = nt;
+        index = i;
+        x = allocate<vec>((size_t)n*XS);
+        r = allocate<vec>((size_t)n*RS);
+        g = allocate<vec>((size_t)n*GS);
+        dz = allocate<vec>((size_t)nt*ZS);
+        dw = allocate<vec>((size_t)nt*(WS+CO));
         sums = allocate<double>((size_t)nt*2*CO);
     }
-    void free() {
+    ~Stage() {
         for (vec* o : {x, r, g, dz, dw}) std::free(o);
         std::free(sums);
     }
+
+    // Sums over the batch: each thread adds up its own, [CO][2], which are then taken together. ----------------------
+
     void clear_sums() { std::memset(sums, 0, sizeof(double)*threads*2*CO); }
-    void add_sums(int thread, const vec* s) { for (int i = 0; i < 2*CO; i++) sums[thread*2*CO+i] += total(s[i]); }
-    double sum(int channel, int which) { // over the threads
+
+    void add_sums(int thread, const vec* s) { // s: [CO][2]
+        for (int i = 0; i < 2*CO; i++) sums[thread*2*CO+i] += total(s[i]);
+    }
+
+    double sum(int channel, int which) {
         double s = 0;
         for (int t = 0; t < threads; t++) s += sums[(t*CO+channel)*2+which];
         return s;
     }
 
-    void prepare() { // weights in the order in which they are used
+    // Forward --------------------------------------------------------------------------------------------------------
+
+    void prepare() { // copies of the weights, so that the backward pass has those of the forward pass
         constexpr int cb = Forward::CB, ib = Backward::CB;
         for (int o = 0; o < CO; o++)
             for (int c = 0; c < CI; c++)
                 for (int i = 0; i < K*K; i++) {
-                    float v = AVG ? p.w[o*CI+c]/(K*K) : p.w[(o*CI+c)*K*K+i];
+                    float v = AVG ? weights.w[o*CI+c]/(K*K) : weights.w[(o*CI+c)*K*K+i];
                     wf[((o/cb*CI+c)*K*K+i)*cb + o%cb] = v;
                     if (ONE) wb[(c*K*K+i)*CO + o] = v;
                     else wb[((c/ib*CO+o)*K*K + K*K-1-i)*ib + c%ib] = v;
                 }
         for (int o = 0; o < CO; o++) {
-            bias[o] = BIAS ? p.b[o] : 0;
-            shift[o] = BN ? p.mean[o] : 0; // near the mean, so that little is lost in differences
+            bias[o] = BIAS ? weights.bias[o] : 0;
+            shift[o] = BN ? weights.mean[o] : 0;
         }
         clear_sums();
     }
+
+    // The images of the batch, [images][CI][IH][IW], into x of the first stage, [CI][H][W].
+    void read(const float* images, int group, vec* to) {
+        for (int c = 0; c < CI; c++)
+            for (int h = 0; h < IH; h++)
+                for (int w = 0; w < IW; w++)
+                    for (int i = 0; i < V; i++) {
+                        size_t image = (size_t)group*V + i;
+                        to[(c*H+h+P)*W + w+P][i] = images[((image*CI+c)*IH+h)*IW + w];
+                    }
+    }
+
+    // r = ReLU(convolution(x) + bias), and for batch norm the sums of r-shift and of its squares. Without the shift,
+    // the variance would be a small difference of large numbers wherever the mean is large.
     void forward(int group, int thread) {
-        vec *out = r + (size_t)group*RS, s[2*CO] = {};
+        vec* out = r + (size_t)group*RS;
+        vec s[2*CO] = {};
         Forward::run(x + (size_t)group*XS, wf, [&](int c, int place, int many, const vec* z) {
             vec one{}, two{}, off = vec{} + shift[c];
             for (int i = 0; i < many; i++) {
                 vec v = z[i] + bias[c];
-                if (RELU) v = v > 0 ? v : vec{};
+                if (RELU) v = v < 0 ? vec{} : v; // in this order, not-a-number passes, as in torch
                 out[c*OH*OW + place + i] = v;
-                if (BN) { v -= off; one += v; two += v*v; }
+                if (BN) {
+                    v -= off;
+                    one += v;
+                    two += v*v;
+                }
             }
-            if (BN) { s[2*c] += one; s[2*c+1] += two; }
+            if (BN) {
+                s[2*c] += one;
+                s[2*c+1] += two;
+            }
         });
         if (BN) add_sums(thread, s);
     }
+
+    // Batch norm is n = gamma*(r-mean)/sqrt(var+eps) + beta: for each channel a factor a and a shift b.
     void statistics() {
-        double count = (double)n*V*OH*OW;
+        double count = (double)groups*V*OH*OW;
         for (int c = 0; c < CO; c++) {
-            if (!BN) { a[c] = 1; b[c] = 0; continue; }
-            double one = sum(c, 0)/count, two = sum(c, 1)/count - one*one, m = shift[c]+one, var = two > 0 ? two : 0;
-            if (!k.training) { m = p.mean[c]; var = p.var[c]; }
-            mean[c] = m; rstd[c] = 1/std::sqrt(var+k.eps); gamma[c] = p.gamma[c];
-            a[c] = p.gamma[c]*rstd[c]; b[c] = p.beta[c] - m*a[c];
+            if (!BN) {
+                a[c] = 1;
+                b[c] = 0;
+                continue;
+            }
+            double one = sum(c, 0)/count;
+            double two = sum(c, 1)/count - one*one;
+            double m = shift[c]+one;
+            double var = two < 0 ? 0 : two; // rounding can make it negative
+            if (!k.training) {
+                m = weights.mean[c];
+                var = weights.var[c];
+            }
+            mean[c] = m;
+            rstd[c] = 1/std::sqrt(var+k.eps);
+            gamma[c] = weights.gamma[c];
+            a[c] = weights.gamma[c]*rstd[c];
+            b[c] = weights.beta[c] - m*a[c];
             if (!k.training) continue;
-            p.mean[c] += k.momentum*(m-p.mean[c]);
-            p.var[c] += k.momentum*(var*count/(count-1)-p.var[c]);
+            weights.mean[c] += k.momentum*(m-weights.mean[c]);
+            weights.var[c] += k.momentum*(var*count/(count-1)-weights.var[c]); // as torch: the unbiased one is kept
         }
-        if (BN && k.training) ++*p.seen;
+        if (BN && k.training) ++*weights.seen;
     }
-    template<class F> void outputs(int group, F f) { // f(channel, place in the output, places in r, factor of dropout)
+
+    // f(channel, row, column, place in r, dropout's factor) for each number of y. The factors are not kept but drawn
+    // again: the same seed gives the same factors in the forward and in the backward pass.
+    template<class F> void outputs(int group, F f) {
         Random random(seed, index, group);
         uint32_t below = (uint32_t)((double)k.p*4294967296.);
         float scale = DROP ? 1/(1-k.p) : 1;
@@ -190,134 +341,190 @@ struct Stage {
                     f(c, h, w, from, DROP ? random.factor(below, scale) : vec{}+1.f);
                 }
     }
-    static vec most(const vec* r, float a) { // of four neighbours that which is largest when multiplied by a
+
+    // Of four neighbours in r that whose a*r + b is largest: batch norm need not be computed for all four.
+    static vec most(const vec* r, float a) {
         vec v = r[0];
         for (vec o : {r[1], r[OW], r[OW+1]}) v = (a > 0 ? o > v : o < v) ? o : v;
         return v;
     }
-    void output(int group, vec* y, int pad, int size) { // batch norm, pooling, dropout into channels of `size` places
+
+    // y = factor * max of 2x2 of (a*r + b), into the x of the next stage, [CO][PH+2*pad][PW+2*pad]; size: of a channel.
+    void output(int group, vec* y, int pad, int size) {
         const vec* from = r + (size_t)group*RS;
         int wide = PW+2*pad;
-        outputs(group, [=](int c, int h, int w, int i, vec f) {
+        outputs(group, [=](int c, int h, int w, int i, vec factor) {
             vec v = POOL ? most(from+i, a[c]) : from[i];
             v = v*a[c] + b[c];
-            y[c*size + (h+pad)*wide + w+pad] = DROP ? v*f : v;
+            y[c*size + (h+pad)*wide + w+pad] = DROP ? v*factor : v;
         });
     }
-    void gradient_sums(int group, int thread) { // of batch norm's shift and scale
-        const vec *from = r + (size_t)group*RS, *grad = g + (size_t)group*GS;
+
+    // Backward: from g, the gradient of y, to that of x. dv is the gradient of the loss with respect to v. ------------
+
+    // forward: n = gamma*(r-mean)*rstd + beta; so backward: dbeta = sum of dn, dgamma = sum of dn*(r-mean)*rstd.
+    // Of four neighbours that were pooled only the largest has a dn that is not 0: a number of y gives one summand.
+    void gradient_sums(int group, int thread) {
+        const vec* from = r + (size_t)group*RS;
+        const vec* grad = g + (size_t)group*GS;
         vec s[2*CO] = {};
-        outputs(group, [&](int c, int h, int w, int i, vec f) {
-            vec v = POOL ? most(from+i, a[c]) : from[i], d = grad[(c*PH+h)*PW+w];
-            if (DROP) d *= f;
-            s[2*c] += d; s[2*c+1] += d*(v-mean[c]);
+        outputs(group, [&](int c, int h, int w, int i, vec factor) {
+            vec v = POOL ? most(from+i, a[c]) : from[i];
+            vec d = grad[(c*PH+h)*PW+w];
+            if (DROP) d *= factor;
+            s[2*c] += d;
+            s[2*c+1] += d*(v-mean[c]);
         });
         add_sums(thread, s);
     }
+
+    // forward: n depends on r by itself and through the batch's mean and rstd;
+    // so backward: dr = gamma*rstd*(dn - dbeta/count - (r-mean)*rstd*dgamma/count) = ga*dn + gb*r + gc.
     void gradient_factors() {
-        double count = (double)n*V*OH*OW;
+        double count = (double)groups*V*OH*OW;
         for (int c = 0; c < CO; c++) {
-            if (!BN) { ga[c] = 1; gb[c] = gc[c] = 0; continue; }
-            double one = sum(c, 0), two = sum(c, 1)*rstd[c];
-            p.dbeta[c] = one; p.dgamma[c] = two;
+            if (!BN) {
+                ga[c] = 1;
+                gb[c] = gc[c] = 0;
+                continue;
+            }
+            double dbeta = sum(c, 0);
+            double dgamma = sum(c, 1)*rstd[c];
+            gradients.beta[c] = dbeta;
+            gradients.gamma[c] = dgamma;
             ga[c] = gamma[c]*rstd[c];
-            gb[c] = -ga[c]*rstd[c]*two/count;
-            gc[c] = -ga[c]*one/count - (double)gb[c]*mean[c];
+            gb[c] = -ga[c]*rstd[c]*dgamma/count;
+            gc[c] = -ga[c]*dbeta/count - (double)gb[c]*mean[c];
         }
         std::memset(dw, 0, sizeof(vec)*threads*(WS+CO));
     }
-    void before_conv(int group, int thread) { // the gradient of what the convolution gives
-        const vec *from = r + (size_t)group*RS, *grad = g + (size_t)group*GS;
-        vec *to = dz + (size_t)thread*CO*DH*DW, *db = dw + (size_t)thread*(WS+CO) + WS;
-        auto put = [=](int c, int h, int w, vec v, vec d) {
-            if (BN) d = d*ga[c] + v*gb[c] + gc[c];
-            if (RELU) d = v > 0 ? d : vec{};
+
+    // From the gradient of y to that of z, for one group: all steps after the convolution, the last first.
+    void before_conv(int group, int thread) {
+        const vec* from = r + (size_t)group*RS;
+        const vec* grad = g + (size_t)group*GS;
+        vec* to = dz + (size_t)thread*ZS;
+        vec* dbias = dw + (size_t)thread*(WS+CO) + WS;
+        auto put = [=](int c, int h, int w, vec v, vec d) { // v: r at this place; d: dn
+            if (BN) d = d*ga[c] + v*gb[c] + gc[c]; // forward: n = a*r + b; so backward: see gradient_factors
+            if (RELU) d = v <= 0 ? vec{} : d;      // forward: r = max(z, 0); so backward: dz = dr where r > 0
             to[(c*DH+h+B)*DW+w+B] = d;
-            if (BIAS) db[c] += d;
+            if (BIAS) dbias[c] += d;               // forward: z = ... + bias; so backward: dbias = sum of dz
         };
-        outputs(group, [=](int c, int h, int w, int i, vec f) {
+        outputs(group, [=](int c, int h, int w, int i, vec factor) {
             vec d = grad[(c*PH+h)*PW+w];
-            if (DROP) d *= f;
+            if (DROP) d *= factor;                 // forward: y = factor*m; so backward: dm = factor*dy
             if constexpr (POOL) {
-                vec m = most(from+i, a[c]);
+                // forward: m = largest of four n; so backward: its dn is dm (the first's, if some are equal), and that
+                // of the others is 0
+                vec largest = most(from+i, a[c]);
                 for (int u = 0; u < 2; u++)
-                    for (int l = 0; l < 2; l++) {
-                        vec v = from[i+u*OW+l], share = v == m ? d : vec{};
+                    for (int t = 0; t < 2; t++) {
+                        vec v = from[i+u*OW+t];
+                        vec share = v == largest ? d : vec{};
                         d -= share;
-                        put(c, 2*h+u, 2*w+l, v, share);
+                        put(c, 2*h+u, 2*w+t, v, share);
                     }
-            } else put(c, h, w, from[i], d);
+            } else {
+                put(c, h, w, from[i], d);
+            }
         });
     }
-    void weights(int group, int thread) { // adds to the gradient of the weights, [CI][K][block][WCB][K]
-        const vec *in = x + (size_t)group*XS, *d = dz + (size_t)thread*CO*DH*DW;
+
+    // forward: z[o][h][w] = sum of w[o][c][i][j]*x[c][h+i][w+j] over c, i, j;
+    // so backward: dw[o][c][i][j] = sum of x[c][h+i][w+j]*dz[o][h][w] over images, h, w.
+    void weight_sums(int group, int thread) {
+        const vec* in = x + (size_t)group*XS;
+        const vec* d = dz + (size_t)thread*ZS;
         for (int h0 = 0; h0 < OH; h0 += ROWS) {
             vec* sum = dw + (size_t)thread*(WS+CO);
             int h1 = h0+ROWS < OH ? h0+ROWS : OH;
             for (int c = 0; c < CI; c++)
                 for (int i = 0; i < K; i++)
                     for (int o = 0; o < CO; o += WCB, sum += WCB*K) {
-                        vec s[WCB][K] = {}; // summed by itself first, which rounds less
+                        vec s[WCB][K] = {}; // a few rows are summed by themselves first, which rounds less
                         for (int h = h0; h < h1; h++) {
-                            const vec *xr = in + (c*H+h+i)*W, *dr = d + (o*DH+h+B)*DW + B;
+                            const vec* xr = in + (c*H+h+i)*W;
+                            const vec* dr = d + (o*DH+h+B)*DW + B;
                             for (int w = 0; w < OW; w++)
                                 UNROLL for (int u = 0; u < WCB; u++)
                                     UNROLL for (int j = 0; j < K; j++) s[u][j] += xr[w+j]*dr[u*DH*DW+w];
                         }
-                        UNROLL for (int u = 0; u < WCB; u++) UNROLL for (int j = 0; j < K; j++) sum[u*K+j] += s[u][j];
+                        UNROLL for (int u = 0; u < WCB; u++)
+                            UNROLL for (int j = 0; j < K; j++) sum[u*K+j] += s[u][j];
                     }
         }
     }
-    void input_gradient(int thread, vec* out) { // [CI][IH][IW]
-        const vec* d = dz + (size_t)thread*CO*DH*DW;
-        if constexpr (ONE) {
-            for (int i = 0; i < CI*K*K; i++) {
-                vec s{};
-                for (int o = 0; o < CO; o++) s += d[(o*DH+B)*DW+B]*wb[i*CO+o];
-                out[i] = s;
-            }
-        } else Backward::run(d, wb, [=](int c, int place, int many, const vec* z) {
-            for (int i = 0; i < many; i++) out[c*IH*IW + place + i] = z[i];
-        });
-    }
+
+    // The sums over images and threads, into the memory of torch.
     void weight_gradients() {
         for (int o = 0; o < CO; o++) {
             for (int c = 0; c < CI; c++) {
                 double all = 0;
                 for (int i = 0; i < K; i++)
                     for (int j = 0; j < K; j++) {
-                        double s = 0;
                         size_t at = ((size_t)(c*K+i)*(CO/WCB) + o/WCB)*WCB*K + o%WCB*K + j;
+                        double s = 0;
                         for (int t = 0; t < threads; t++) s += total(dw[(size_t)t*(WS+CO)+at]);
-                        if (AVG) all += s; else p.dw[((o*CI+c)*K+i)*K+j] = s;
+                        if (AVG) all += s;
+                        else gradients.w[((o*CI+c)*K+i)*K+j] = s;
                     }
-                if (AVG) p.dw[o*CI+c] = all/(K*K);
+                if (AVG) gradients.w[o*CI+c] = all/(K*K); // forward: each of K*K numbers is w/(K*K)
             }
             if (BIAS) {
                 double s = 0;
                 for (int t = 0; t < threads; t++) s += total(dw[(size_t)t*(WS+CO)+WS+o]);
-                p.db[o] = s;
+                gradients.bias[o] = s;
             }
+        }
+    }
+
+    // forward: z[o][h][w] = sum of w[o][c][i][j]*x[c][h+i][w+j] over c, i, j;
+    // so backward: dx[c][h][w] = sum of w[o][c][i][j]*dz[o][h-i][w-j] over o, i, j: again a convolution, of dz with
+    // zeros around it by the kernel turned round. The border B = K-1-P leaves out the padding. out: [CI][IH][IW], the g
+    // of the stage before.
+    void input_gradient(int thread, vec* out) {
+        const vec* d = dz + (size_t)thread*ZS;
+        if constexpr (ONE) { // dz is a single number for each channel: without the zeros that it is multiplied by
+            for (int i = 0; i < CI*K*K; i++) {
+                vec s{};
+                for (int o = 0; o < CO; o++) s += d[(o*DH+B)*DW+B]*wb[i*CO+o];
+                out[i] = s;
+            }
+        } else {
+            Backward::run(d, wb, [=](int c, int place, int many, const vec* z) {
+                for (int i = 0; i < many; i++) out[c*IH*IW + place + i] = z[i];
+            });
         }
     }
 };
 
+// ---------------------------------------------------------------------------------------------------------------------
+// The network: each stage for all groups of images, then the next, because batch norm needs the sums over all of them
+
 using Stages = std::tuple<STAGES>;
 constexpr int COUNT = std::tuple_size_v<Stages>;
-struct Net { Stages stages; int groups, threads; };
+struct Net {
+    Stages stages;
+    int groups;  // of V images
+    int threads;
+};
 
 template<class F, int... I> void all(Stages& s, F f, std::integer_sequence<int, I...>) { (f(std::get<I>(s), I), ...); }
 template<class F> void all(Net* net, F f) { all(net->stages, f, std::make_integer_sequence<int, COUNT>()); }
 
-template<int I> void forwards(Net* net, const float* x) {
+template<int I> void forwards(Net* net, const float* x) { // x: [images][CI][H][W] of the first stage
     auto& s = std::get<I>(net->stages);
     using S = std::remove_reference_t<decltype(s)>;
     s.prepare();
-    each(net->groups, net->threads, [&](int g, int t) {
-        vec* in = s.x + (size_t)g*S::XS;
-        if constexpr (I > 0) std::get<I-1>(net->stages).output(g, in, S::padding, S::H*S::W);
-        else for (int i = 0; i < S::XS; i++) for (int l = 0; l < V; l++) in[i][l] = x[(size_t)(g*V+l)*S::XS+i];
-        s.forward(g, t);
+    each(net->groups, net->threads, [&](int group, int thread) {
+        vec* in = s.x + (size_t)group*S::XS;
+        if constexpr (I > 0) {
+            std::get<I-1>(net->stages).output(group, in, S::padding, S::H*S::W);
+        } else {
+            s.read(x, group, in);
+        }
+        s.forward(group, thread);
     });
     s.statistics();
     if constexpr (I+1 < COUNT) forwards<I+1>(net, x);
@@ -326,47 +533,75 @@ template<int I> void forwards(Net* net, const float* x) {
 template<int I> void backwards(Net* net) {
     auto& s = std::get<I>(net->stages);
     s.gradient_factors();
-    if constexpr (I > 0) {
-        auto& q = std::get<I-1>(net->stages);
-        q.clear_sums();
-    }
-    each(net->groups, net->threads, [&](int g, int t) {
-        s.before_conv(g, t);
-        s.weights(g, t);
+    if constexpr (I > 0) std::get<I-1>(net->stages).clear_sums();
+    each(net->groups, net->threads, [&](int group, int thread) {
+        s.before_conv(group, thread);
+        s.weight_sums(group, thread);
         if constexpr (I > 0) {
-            auto& q = std::get<I-1>(net->stages);
-            s.input_gradient(t, q.g + (size_t)g*q.GS);
-            if constexpr (q.normed) q.gradient_sums(g, t);
+            auto& before = std::get<I-1>(net->stages);
+            using Before = std::remove_reference_t<decltype(before)>;
+            s.input_gradient(thread, before.g + (size_t)group*Before::GS);
+            if constexpr (Before::normed) before.gradient_sums(group, thread);
         }
     });
     s.weight_gradients();
     if constexpr (I > 0) backwards<I-1>(net);
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// What Python calls
+
 extern "C" {
+
 int lanes() { return V; }
-void* make(int images, int threads) {
-    Net* net = new Net;
-    net->groups = images/V; net->threads = threads;
-    all(net, [&](auto& s, int i) { s.make(net->groups, threads, i); });
+
+// OpenMP's GOMP_parallel, omp_get_thread_num and omp_get_num_threads, and the process that may use them
+void use(decltype(parallel) start, decltype(thread_number) number, decltype(thread_count) count, int process) {
+    parallel = start;
+    thread_number = number;
+    thread_count = count;
+    home = process;
+}
+
+void destroy(Net* net) { delete net; }
+
+// Room for a batch; 0 if there is no memory for it
+Net* make(int images, int threads) {
+    Net* net = nullptr;
+    try {
+        net = new Net{};
+        net->groups = images/V;
+        net->threads = threads;
+        all(net, [&](auto& s, int i) { s.make(net->groups, threads, i); });
+    } catch (const std::bad_alloc&) {
+        delete net;
+        return nullptr;
+    }
     return net;
 }
-void destroy(Net* net) { all(net, [](auto& s, int) { s.free(); }); delete net; }
-// x (images,channels,rows,columns); logits (images,classes)
-void forward(Net* net, const float* x, const Pointers* p, const Numbers* k, uint64_t seed, float* logits) {
-    all(net, [&](auto& s, int i) { s.p = p[i]; s.k = k[i]; s.seed = seed; });
+
+// x: [images][channels][rows][columns]; logits: [images][classes]; weights, numbers: one for each stage
+void forward(Net* net, const float* x, const Weights* weights, const Numbers* numbers, uint64_t seed, float* logits) {
+    all(net, [&](auto& s, int i) {
+        s.weights = weights[i];
+        s.k = numbers[i];
+        s.seed = seed;
+    });
     forwards<0>(net, x);
     auto& last = std::get<COUNT-1>(net->stages);
-    for (int g = 0; g < net->groups; g++)
+    for (int group = 0; group < net->groups; group++)
         for (int c = 0; c < last.channels; c++)
-            for (int l = 0; l < V; l++) logits[(size_t)(g*V+l)*last.channels+c] = last.r[g*last.RS+c][l];
+            for (int i = 0; i < V; i++) logits[(size_t)(group*V+i)*last.channels+c] = last.r[group*last.RS+c][i];
 }
-void backward(Net* net, const float* d, const Pointers* p) { // d: the gradient of the logits
-    all(net, [&](auto& s, int i) { s.p = p[i]; });
+
+// d: [images][classes], the gradient of the logits; gradients: one for each stage, written
+void backward(Net* net, const float* d, const Gradients* gradients) {
+    all(net, [&](auto& s, int i) { s.gradients = gradients[i]; });
     auto& last = std::get<COUNT-1>(net->stages);
-    for (int g = 0; g < net->groups; g++)
+    for (int group = 0; group < net->groups; group++)
         for (int c = 0; c < last.channels; c++)
-            for (int l = 0; l < V; l++) last.g[g*last.RS+c][l] = d[(size_t)(g*V+l)*last.channels+c];
+            for (int i = 0; i < V; i++) last.g[group*last.RS+c][i] = d[(size_t)(group*V+i)*last.channels+c];
     backwards<COUNT-1>(net);
 }
+
 }
