@@ -24,7 +24,7 @@ def _processor() -> str:
     found = [o for o in lines if o.startswith(('flags', 'Features'))]
     return found[0] if found else f'{platform.machine()} {platform.processor()}'
 
-def _compiler() -> list: # Its path, then arguments
+def compiler_command() -> list: # Its path, then arguments
     "The C++ compiler. Raises `RuntimeError` if there is none."
     said = os.environ.get('CXX', '').strip() or 'c++'
     whole = shutil.which(said) # a path may have spaces in it
@@ -161,7 +161,7 @@ def compiled_library(
 ) -> ctypes.CDLL: # With the functions at the end of kernels.cpp
     "The compiled kernels for these stages, from the cache or from the compiler. Raises `RuntimeError` without one."
     text = (files('mnist_small')/'kernels.cpp').read_text(encoding='utf-8')
-    command,found,folder = [*_compiler(), *_flags(), f"-DSTAGES={','.join(types)}"],_openmp(),cache_dir()/'kernels'
+    command,found,folder = [*compiler_command(), *_flags(), f"-DSTAGES={','.join(types)}"],_openmp(),cache_dir()/'kernels'
     name = _digest('|'.join((text, *command, _processor())).encode())
     lib = _cached(folder, name) or _compile(text, command, folder, name)
     pointer = ctypes.c_void_p

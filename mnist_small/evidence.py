@@ -29,7 +29,7 @@ def seeds_frame(
         raise InputError('no run is complete')
     def row(o):
         last = [float('nan')]*3 + [round(a, 4) for a in o.accuracies[-3:]]
-        return dict(seed=o.seed, parameters=o.told['parameters'], epochs=len(o.accuracies),
+        return dict(seed=o.seed, parameters=o.record['parameters'], epochs=len(o.accuracies),
                     train_accuracy=round(o.history['train_accuracy'].iloc[-1], 4),
                     **dict(zip(LAST_ACCURACIES, last[-3:], strict=True)),
                     seconds=round(o.history['time'].sum()),
@@ -43,7 +43,7 @@ def write_sweep(
     command:str # That made them
 ):
     "Write `seeds_frame(runs)`, after comment lines with command, recipe, data, versions and machine."
-    table,told = seeds_frame(runs),runs[0].told
+    table,told = seeds_frame(runs),runs[0].record
     head = dict(command=command, **{k:told[k] for k in ('iteration','recipe','data','compile','versions','machine')})
     head['data'] = {k:v for k,v in head['data'].items() if k != 'origin'} # a folder on one's own machine
     comments = ''.join(f'# {k}: {json.dumps(v)}\n' for k,v in head.items())

@@ -25,7 +25,7 @@ def runs_table(
     def row(o):
         last = [f'{100*a:.2f}' for a in o.accuracies[-3:]]
         train = o.history['train_accuracy'].iloc[-1] if 'train_accuracy' in o.history and last else float('nan')
-        return {'run':o.path.name, 'iteration':o.iteration, 'parameters':f"{o.told['parameters']:,}", 'seed':o.seed,
+        return {'run':o.path.name, 'iteration':o.iteration, 'parameters':f"{o.record['parameters']:,}", 'seed':o.seed,
                 'data':o.data['source'], 'validated on':o.data['validated_on'], 'epochs':len(o.accuracies),
                 'training':f'{100*train:.2f}', 'last three epochs':', '.join(last),
                 'target':{True:'met', False:'not met', None:'–'}[o.verdict.met]}
@@ -70,7 +70,7 @@ def plot_schedule(
     ax = fig.subplots()
     twin = ax.twinx()
     for a,f,color,label in ((ax, lr, 'C0', 'learning rate'), (twin, one_cycle(r.pct_start, *r.moms), 'C1', 'momentum')):
-        a.plot(share*run.told['epochs'], [f(o) for o in share], color=color)
+        a.plot(share*run.record['epochs'], [f(o) for o in share], color=color)
         a.set_ylabel(label, color=color)
         a.tick_params(axis='y', labelcolor=color)
     ax.set(xlabel='epoch', title='one-cycle schedule')

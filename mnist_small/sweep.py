@@ -56,8 +56,8 @@ def _present(folder:Path, asked:dict) -> bool:
     if not (folder/'recipe.json').exists():
         return False
     run = Run(folder)
-    there = dict(recipe=run.recipe, epochs=run.told['epochs'], valid=run.data['validated_on'],
-                 data=run.data['checksums'], compile=run.told['compile'], threads=run.told['machine']['threads'])
+    there = dict(recipe=run.recipe, epochs=run.record['epochs'], valid=run.data['validated_on'],
+                 data=run.data['checksums'], compile=run.record['compile'], threads=run.record['machine']['threads'])
     other = [k for k in asked if there[k] != asked[k]]
     if other:
         raise InputError(f'{folder} holds a run that differs in {", ".join(other)}: '

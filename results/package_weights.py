@@ -10,7 +10,7 @@ def take(path:str):
     from mnist_small.runs import Run
     run = Run(path)
     run.model() # raises `InputError` if the weights cannot be read
-    told,name = run.told,run.recipe.model
+    told,name = run.record,run.recipe.model
     compile = {None:'', False:' --compile off'}.get(told['compile'], f" --compile {told['compile']}")
     said = dict(
         command=f"OMP_NUM_THREADS={told['machine']['threads']} mnist_small_train --iteration {run.iteration} "

@@ -78,8 +78,8 @@ def main():
     print(main_effects(frame, list(SEARCHES[name][1])).to_string(index=False))
     if args.csv:
         told = dict(command=f'python results/search.py plan {name} | xargs -P 2 -I {{}} sh -c {{}}',
-                    **{k:first.told[k] for k in ('versions', 'machine')}, data={
-                        k:v for k,v in first.told['data'].items() if k != 'origin'})
+                    **{k:first.record[k] for k in ('versions', 'machine')}, data={
+                        k:v for k,v in first.record['data'].items() if k != 'origin'})
         comments = ''.join(f'# {k}: {json.dumps(v)}\n' for k,v in told.items())
         args.csv.write_text(comments+frame.to_csv(index=False))
 
