@@ -83,33 +83,36 @@ def bare_fast(images, folder):
 
 def bare_kernels(images, folder):
     "Recipe 3 as the learner trains it, with the library's kernels and maps, in a plain loop."
-    import torch
     from mnist_small.kernels import Kernels
+    return recipe_loop(images, lambda model: Kernels(model, (BS,1,28,28)))
+
+
+def recipe_loop(images, compiled, device='cpu'):
+    "A plain loop that does what the learner does with recipe 3; `compiled(model)` gives the call of the network."
+    import torch
     from mnist_small.loader import DigitTransform
     from mnist_small.models import model3
     from mnist_small.recipes import RECIPES
-    recipe,model = RECIPES[3],model3()
-    compiled = Kernels(model, (BS,1,28,28))
+    recipe,model = RECIPES[3],model3().to(device)
+    xt,yt,xv,yv = [o.to(device) for o in (images.x_train, images.y_train, images.x_test, images.y_test)]
     opt = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=.9, nesterov=True, weight_decay=recipe.wd,
                           fused=True)
-    maps = DigitTransform(*[getattr(recipe, o) for o in AMOUNTS])
+    call,maps,n = compiled(model),DigitTransform(*[getattr(recipe, o) for o in AMOUNTS]),len(xt)//BS
     live = [o for o in model.state_dict().values() if o.is_floating_point()]
-    def blocks(x, y, idx, training):
-        for i in idx.split(BLOCK):
-            yield from zip(*[o.split(BS if training else 1000) for o in block_of(x, y, i, maps, training)], strict=True)
+    def batches(x, y, order, training):
+        for i in order.split(BLOCK):
+            parts = [o.split(BS if training else 1000) for o in block_of(x, y, i, maps, training)]
+            yield from zip(*parts, strict=True)
 
-    def epoch(batches=None):
-        n = len(images.x_train)//BS
-        order = torch.randperm(len(images.x_train))[:n*BS]
-        seen = trained(blocks(images.x_train, images.y_train, order, True), n, batches, model, compiled, opt, recipe)
-        if batches is not None:
+    def epoch(most=None):
+        order = torch.randperm(len(xt), device=device)[:n*BS]
+        average = trained(batches(xt, yt, order, True), n, most, model, call, opt, recipe)['average']
+        if most is not None:
             return None
         raw = [o.clone() for o in live]
         with torch.no_grad():
-            torch._foreach_copy_(live, seen['average'])
-        every = torch.arange(len(images.x_test))
-        accuracy = validated(blocks(images.x_test, images.y_test, every, False), model, compiled)
-        with torch.no_grad():
+            torch._foreach_copy_(live, average)
+            accuracy = validated(batches(xv, yv, torch.arange(len(xv), device=device), False), model, call)
             torch._foreach_copy_(live, raw)
         return accuracy
     return epoch
@@ -134,7 +137,7 @@ def trained(batches, n, most, model, compiled, opt, recipe) -> dict:
     lr = one_cycle(recipe.pct_start, recipe.lr/recipe.div, recipe.lr, recipe.lr/recipe.div_final)
     momentum,group = one_cycle(recipe.pct_start, *recipe.moms),opt.param_groups[0]
     live = [o for o in model.state_dict().values() if o.is_floating_point()]
-    average,smooth,correct,losses = None,torch.tensor(0.),0,[]
+    average,smooth,correct,losses = None,torch.zeros((), device=live[0].device),0,[]
     model.train()
     for i,(x,y) in enumerate(batches):
         if i == most:
@@ -159,23 +162,33 @@ def validated(batches, model, compiled) -> float:
     "The accuracy on `batches`; the loss is computed too, as by the learner."
     import torch
     import torch.nn.functional as F
-    correct,total,count = 0,0.,0
+    correct,loss,count = 0,0.,0
     model.eval()
     with torch.no_grad():
         for x,y in batches:
             out = compiled(x)
-            total,count = total+F.cross_entropy(out, y)*len(y),count+len(y)
+            loss += F.cross_entropy(out, y)*len(y)
             correct += (out.argmax(1) == y).sum()
+            count += len(y)
     return float(correct)/count
 
 
 def floor(images) -> float:
     "Seconds an epoch takes if all its floating-point operations, validation's too, ran at a matrix product's rate."
+    return epoch_flops(images)/product_rate()
+
+
+def product_rate(device='cpu', n:int=2048) -> float:
+    "Floating-point operations a second in a product of two matrices of n by n, the median of 50."
     import statistics
     import torch
-    a = torch.randn(2048, 2048)
-    took = statistics.median(seconds_of(lambda: a@a) for _ in range(50))
-    return epoch_flops(images)/(2*2048**3/took)
+    a,on_card = torch.randn(n, n, device=device),torch.device(device).type == 'cuda'
+    def product():
+        a@a
+        if on_card:
+            torch.cuda.synchronize()
+    product()
+    return 2*n**3/statistics.median(seconds_of(product) for _ in range(50))
 
 
 def epoch_flops(images) -> float:
