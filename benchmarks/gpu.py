@@ -105,7 +105,8 @@ def table(runs:list) -> list:
         ends = ', '.join(f'{100*o["accuracy"][-1]:.2f}' for o in of)
         memory = f'{max(o["memory_mb"] for o in of):10.0f}' if of[0]['memory_mb'] is not None else ''
         seconds = statistics.median(o['seconds'] for o in of)
-        rows.append(f'{recipe:<8} {way:<9} {len(of):4} {of[0]["epochs"]:6} {seconds:8.1f} {epoch:9.3f} {ends:>28} {memory}')
+        rows.append(f'{recipe:<8} {way:<9} {len(of):4} {of[0]["epochs"]:6} {seconds:8.1f} {epoch:9.3f} '
+                    f'{ends:>28} {memory}')
     return rows
 
 
