@@ -1,60 +1,113 @@
-"""What each part of the fast path buys: short epochs with all parts, and with one of them left out, in turn.
+"""What each part of the fast path buys, with kernels and with `compile=False`: short epochs without it, in turn.
 
-A short epoch trains on every fourth image and validates on every fourth test image.
+Each part is left out in a process of its own, by a function that puts back what fastai or torch would do there and
+touches no other part. In each round all of these processes, those with kernels and those without, train and validate
+one short epoch, every fourth image, one after the other. A part's ratio is an epoch without it to one with all parts in
+the same round, compiled alike. A part whose lower quartile is not above 1.00 in either column should go.
 """
 import statistics
 
-from benchmarks.turns import BS, arguments, epochs_of, few, in_turn, report
+from benchmarks.turns import BS, epochs_of, few, in_turn, parser, quartiles, report
 
+WAYS = dict(kernels='kernels', uncompiled=False)
+"The values of `compile` that each part is measured with."
 
-def compiled(): return dict(compile=False)
-
-def kernels(): return dict(compile='torch')
-
-def memory_kept():
-    from mnist_small import speed
-    speed.keep_freed_memory = lambda: False
 
 def a_thousand_images_transformed_at_once():
-    from mnist_small.data import ResidentDL
-    ResidentDL.block = property(lambda self: self.bs)
+    from fastai.data.core import TfmdDL
+    from mnist_small.loader import ResidentDL
+    from torch import Tensor
+    def plain(self):
+        for b in TfmdDL.__iter__(self):
+            yield tuple(o.as_subclass(Tensor) for o in b)
+    ResidentDL.block,ResidentDL.plain = property(lambda self: self.bs),plain
+
 
 def one_product_for_all_grids():
     import torch.nn.functional as F
-    from mnist_small import augment
-    augment.affine_grid = lambda m, h, w: F.affine_grid(m, (len(m),1,h,w), align_corners=False)
+    from mnist_small import affine
+    def affine_grid(matrix, h, w):
+        return F.affine_grid(matrix, (len(matrix),1,h,w), align_corners=False)
+    affine.affine_grid = affine_grid
+
 
 def shuffled_in_one_call():
     from fastai.data.core import TfmdDL
-    from mnist_small.data import ResidentDL
+    from mnist_small.loader import ResidentDL
     ResidentDL.shuffle_fn = TfmdDL.shuffle_fn
 
-def validation_in_large_batches(): return dict(val_bs=BS)
+
+def index_select():
+    import torch
+    def indexed(self, dim, index):
+        return self[index]
+    torch.Tensor.index_select = indexed # nothing else in an epoch calls it
+
+
+def block_normalisation_in_place():
+    from fastai.data.transforms import Normalize
+    from fastai.torch_core import TensorCategory, TensorImageBW
+    from mnist_small import loader
+    class Elsewhere(Normalize):
+        def encodes(self, x:TensorImageBW):
+            return (x-self.mean)/self.std
+
+        def encodes(self, y:TensorCategory): # noqa: F811 fastai dispatches on types
+            return y
+    loader.BlockNormalize = Elsewhere
+
+
+def labels_without_exceptions():
+    from fastai.torch_core import TensorBase
+    from mnist_small import loader
+    loader.TensorCategory = type('Labels', (TensorBase,), {}) # no transform knows it
+
+
+def plain_batches():
+    from mnist_small.loader import ResidentDL
+    ResidentDL.plain = ResidentDL.__iter__
+
+
+def validation_in_large_batches():
+    return dict(val_bs=BS)
+
 
 def fused_optimiser():
-    import torch
-    from fastai.optimizer import OptimWrapper
     from functools import partial
-    from mnist_small.learner import OPTIMISERS
-    OPTIMISERS['sgd'] = partial(OptimWrapper, opt=partial(torch.optim.SGD, momentum=.9, nesterov=True))
+    from mnist_small.loop import OPTIMISERS, FusedSGD, LeanOptim
+    class SGD(FusedSGD):
+        def __init__(self, params, **kwargs):
+            super().__init__(params, **kwargs)
+            for o in (self.defaults, *self.param_groups):
+                o['fused'] = False
+    OPTIMISERS['sgd'] = partial(LeanOptim, opt=SGD)
+
 
 def averages_in_one_call():
     import torch
     def lerp(average, live, share):
-        for a,b in zip(average, live): a.lerp_(b, share)
+        for a,b in zip(average, live, strict=True):
+            a.lerp_(b, share)
     torch._foreach_lerp_ = lerp
 
-def labels_without_exceptions():
-    from fastai.torch_core import TensorBase
-    from mnist_small import data
-    data.TensorCategory = type('Labels', (TensorBase,), {}) # no transform knows it
 
 def fewer_detours_between_batches():
-    from fastai.learner import Learner
-    from mnist_small.learner import LeanLearner, LeanOptim
-    for o in ('__call__', '_call_one', 'add_cb', 'all_batches', '_set_device', '_split'):
-        setattr(LeanLearner, o, getattr(Learner, o))
-    del LeanLearner._xtra, LeanOptim.step, LeanOptim.zero_grad
+    from mnist_small.loop import LeanLearner, LeanOptim
+    def all_batches(self): # as in fastai, but for the plain batches
+        self.n_iter = len(self.dl)
+        plain = self.training and hasattr(type(self.dl), 'plain')
+        for o in enumerate(self.dl.plain() if plain else self.dl):
+            self.one_batch(*o)
+    for cls in (LeanLearner, LeanOptim):
+        for o in DETOURS & set(vars(cls)):
+            delattr(cls, o)
+    LeanLearner.all_batches = all_batches
+
+
+DETOURS = {'__call__', '_call_one', 'add_cb', 'remove_cb', 'all_batches', '_set_device', '_split', '_xtra', 'step',
+           'zero_grad'}
+"What `LeanLearner` and `LeanOptim` do in place of fastai's `Learner` and `OptimWrapper`."
+
 
 def lean_loss_metric_and_schedule():
     from fastai.callback.schedule import ParamScheduler
@@ -62,37 +115,55 @@ def lean_loss_metric_and_schedule():
     from fastai.losses import CrossEntropyLossFlat
     from fastai.metrics import accuracy
     from mnist_small import callbacks, learner
-    learner.DigitLoss,learner.Accuracy = CrossEntropyLossFlat,lambda: AvgMetric(accuracy)
+    def metric():
+        return AvgMetric(accuracy)
+    def scheduler(scheds):
+        return ParamScheduler({k:lambda pct, fs=fs: [f(pct) for f in fs] for k,fs in scheds.items()})
+    learner.DigitLoss,learner.Accuracy,learner.LeanScheduler = CrossEntropyLossFlat,metric,scheduler
     callbacks.SmoothLoss = AvgSmoothLoss
-    def scheduler(scheds): return ParamScheduler({k:lambda pct, fs=fs: [f(pct) for f in fs] for k,fs in scheds.items()})
-    learner.LeanScheduler = scheduler
 
 
 PARTS = {o.__name__.replace('_', ' '):o for o in (
-    compiled, kernels, memory_kept, a_thousand_images_transformed_at_once,
-    one_product_for_all_grids, shuffled_in_one_call, validation_in_large_batches, fused_optimiser,
-    averages_in_one_call, labels_without_exceptions, fewer_detours_between_batches, lean_loss_metric_and_schedule)}
-"What can be left out, by name: a function that replaces it, or gives other arguments."
+    a_thousand_images_transformed_at_once, one_product_for_all_grids, shuffled_in_one_call, index_select,
+    block_normalisation_in_place, labels_without_exceptions, plain_batches, validation_in_large_batches,
+    fused_optimiser, averages_in_one_call, fewer_detours_between_batches, lean_loss_metric_and_schedule)}
+"What can be left out, by name: a function that replaces it, or gives other arguments of `mnist_dls`."
 
 
-def setup(part:str|None, data:str):
-    "An epoch without `part`."
+def setup(part:str|None, way:str, data:str):
+    "An epoch of recipe 3 without `part`."
     changed = PARTS[part]() or {} if part else {}
-    from mnist_small.data import mnist_dls
     from mnist_small.learner import mnist_learner
-    dls = mnist_dls(images=few(data), bs=BS, val_bs=changed.pop('val_bs', 1000))
-    return epochs_of(mnist_learner(3, dls, **{'compile':'kernels', **changed}))
+    from mnist_small.loader import mnist_dls
+    return epochs_of(mnist_learner(3, mnist_dls(images=few(data), bs=BS, **changed), compile=WAYS[way]))
+
+
+def ratios(seconds:dict) -> dict:
+    "Lower quartile, median and upper quartile of each part's ratios, by way and part."
+    return {w:{k:quartiles([a/b for a,b in zip(s, of['all'], strict=True)]) for k,s in of.items()}
+            for w,of in seconds.items()}
 
 
 def main():
-    args = arguments(__doc__, 'steps', 7)
-    seconds = in_turn({o or 'all':(setup, o, args.data) for o in (None, *PARTS)}, args.rounds)
-    print(f'\n{"left out":<42} {"seconds":>8} {"/ all":>7}  middle half')
-    for name,s in seconds.items():
-        ratios = [a/b for a,b in zip(s, seconds['all'])]
-        low,_,high = statistics.quantiles(ratios, n=4) if args.rounds > 1 else ratios*3
-        print(f'{name:<42} {statistics.median(s):8.2f} {statistics.median(ratios):7.3f}  {low:.3f} to {high:.3f}')
-    report(args, seconds=seconds)
+    p = parser(__doc__, 'steps', 15)
+    p.add_argument('--parts', default='', help=f'only these, separated by commas, of: {", ".join(PARTS)}')
+    args = p.parse_args()
+    parts = [o.strip() for o in args.parts.split(',')] if args.parts else [*PARTS]
+    for o in parts:
+        if o not in PARTS:
+            p.exit(2, f'{p.prog}: unknown part {o!r}: choose from {", ".join(PARTS)}\n')
+    setups = {(o or 'all', w):(setup, o, w, args.data) for o in (None, *parts) for w in WAYS}
+    timed = in_turn(setups, args.rounds)
+    seconds = {w:{o:timed[o,w] for o in ('all', *parts)} for w in WAYS}
+    found = ratios(seconds)
+    print(f'\n{"left out":<38}' + ''.join(f' {w+", s":>13} {"/ all":>6} {"middle half":>14}' for w in WAYS))
+    for o in ('all', *parts):
+        row = ''.join(f' {statistics.median(seconds[w][o]):13.2f} {found[w][o][1]:6.3f} '
+                      f'{found[w][o][0]:.3f} to {found[w][o][2]:.3f}' for w in WAYS)
+        goes = o != 'all' and all(found[w][o][0] <= 1 for w in WAYS)
+        print(f'{o:<38}{row}{"  goes" if goes else ""}')
+    report(args, rounds=args.rounds, seconds=seconds, quartiles=found)
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()
