@@ -126,7 +126,7 @@ class FreshStatistics(Callback):
     order,_only_train_loop = AveragedWeights.order+.5,True # for the averaged weights
     images = 2048 # that statistics are taken over, at least
     def __init__(self,
-        steps:int, # For how many steps
+        steps:int=250, # For how many steps
         start:float=0. # Share of the training after which these are counted, as for `AveragedWeights`
     ):
         self.steps,self.start,self.batches,self.due = steps,start,deque(),False

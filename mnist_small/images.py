@@ -146,7 +146,7 @@ def _embedded_digits() -> Images:
     boxes = [Image.fromarray(o).resize((20,20), Image.Resampling.BICUBIC) for o in grey]
     x = torch.from_numpy(np.stack([center_by_mass(np.array(o)) for o in boxes]))
     y = torch.from_numpy(d.target).long()
-    idx = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    idx = torch.randperm(len(x), generator=torch.Generator('cpu').manual_seed(0), device='cpu')
     xt,yt,xv,yv = x[idx[360:]],y[idx[360:]],x[idx[:360]],y[idx[:360]]
     named = zip(MNIST_MD5, (xt,yt,xv,yv), strict=True)
     sums = {n:hashlib.md5(o.to(torch.uint8).numpy().tobytes()).hexdigest() for n,o in named}

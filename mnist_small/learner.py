@@ -6,6 +6,7 @@
 __all__ = ['RecipeLearner', 'mnist_learner', 'meets_target']
 
 # %% ../nbs/11_learner.ipynb #58795306
+import random
 from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from pathlib import Path
@@ -19,7 +20,7 @@ from fastai.callback.schedule import LRFinder
 from fastai.data.core import DataLoaders
 from fastai.imports import noop
 from fastai.learner import Learner
-from fastai.torch_core import get_random_states, set_random_states, set_seed
+from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
 from fastcore.foundation import L
 from .callbacks import AveragedWeights, FreshStatistics, PatienceCallback, TrainingLog
@@ -46,11 +47,15 @@ def epoch_seed(
 @contextmanager
 def random_states_kept():
     "Leave the generators of Python, NumPy and torch as they are, whatever happens inside."
-    states = get_random_states()
+    states,on_gpus = (random.getstate(), np.random.get_state(), torch.get_rng_state()),torch.cuda.is_initialized()
+    gpus = torch.cuda.get_rng_state_all() if on_gpus else None # asking would set GPUs up that nobody uses
     try:
         yield
     finally:
-        set_random_states(**states)
+        for put,state in zip((random.setstate, np.random.set_state, torch.set_rng_state), states, strict=True):
+            put(state)
+        if on_gpus:
+            torch.cuda.set_rng_state_all(gpus)
 
 # %% ../nbs/11_learner.ipynb #d0c92d90
 class RecipeLearner(LeanLearner):
@@ -346,7 +351,7 @@ def pretrained_name(recipe:Recipe) -> str:
 
 def first_network(recipe:Recipe, seed:int) -> nn.Module:
     "The network of `recipe` as `seed` makes it, and nothing else."
-    with random_states_kept():
+    with random_states_kept(), torch.device('cpu'):
         set_seed(seed)
         model = MODELS[recipe.model]()
     for m in model.modules():
@@ -373,16 +378,16 @@ def mnist_learner(
     model = first_network(recipe, seed) if model is None else model
     if pretrained:
         model.load_state_dict(load(pretrained_file(pretrained_name(recipe)).read_bytes()))
-    young = dict(steps=round(5/recipe.bn_momentum))
-    own = [TrainingLog(), PatienceCallback(recipe.patience), FastTraining(compile)]
-    if recipe.ema_decay is not None:
+    averaged = recipe.ema_decay is not None
+    own = [TrainingLog(), PatienceCallback(recipe.patience), FastTraining(compile),
+           FreshStatistics(start=recipe.ema_start if averaged else 0.)]
+    if averaged:
         own.append(AveragedWeights(recipe.ema_decay, recipe.ema_start))
-        young = dict(steps=round(1/(1-recipe.ema_decay)), start=recipe.ema_start)
     with random_states_kept():
         return RecipeLearner(
             recipe, dls, model, seed, loss_func=DigitLoss(label_smoothing=recipe.label_smoothing),
             opt_func=OPTIMISERS[recipe.opt], lr=recipe.lr, wd=recipe.wd, moms=recipe.moms, metrics=Accuracy(),
-            cbs=[*own, FreshStatistics(**young), *listify(cbs)], path=path)
+            cbs=[*own, *listify(cbs)], path=path)
 
 # %% ../nbs/11_learner.ipynb #f7fa7f2c
 def meets_target(

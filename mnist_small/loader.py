@@ -40,8 +40,8 @@ class DigitDataset:
     def from_items(cls, items, **kwargs):
         "From a list of images (see `to_image`), or of `(image, label)` tuples."
         items = [o if isinstance(o, tuple) else (o,) for o in items]
-        x = torch.stack([to_image(o[0]) for o in items]) if items else torch.empty(0, 28, 28, dtype=torch.uint8)
-        y = torch.tensor([int(o[1]) for o in items]) if items and len(items[0]) > 1 else None
+        x = torch.stack([to_image(o[0]) for o in items]) if items else torch.empty(0, 28, 28, dtype=torch.uint8, device='cpu')
+        y = torch.tensor([int(o[1]) for o in items], device='cpu') if items and len(items[0]) > 1 else None
         return cls(x, y, **kwargs)
 
     def __len__(self):
@@ -127,14 +127,14 @@ class ResidentDL(TfmdDL):
 def shuffle_fn(self:ResidentDL, idxs):
     "As in fastai, in one call: `random.sample` of 60,000 takes as long as four steps of training."
     if isinstance(idxs, range):
-        idxs = torch.arange(idxs.start, idxs.stop, idxs.step)
-    draw = torch.Generator().manual_seed(self.rng.getrandbits(63))
-    return torch.as_tensor(idxs)[torch.randperm(len(idxs), generator=draw)]
+        idxs = torch.arange(idxs.start, idxs.stop, idxs.step, device='cpu')
+    draw = torch.Generator('cpu').manual_seed(self.rng.getrandbits(63))
+    return torch.as_tensor(idxs, device='cpu')[torch.randperm(len(idxs), generator=draw, device='cpu')]
 
 @patch
 def get_idxs(self:ResidentDL):
     "As in fastai, without a list: making a tensor of one takes longer than a step of training."
-    return self.shuffle_fn(range(self.n)) if self.shuffle else torch.arange(self.n)
+    return self.shuffle_fn(range(self.n)) if self.shuffle else torch.arange(self.n, device='cpu')
 
 @patch
 def sample(self:ResidentDL):
@@ -145,7 +145,7 @@ def create_batches(self:ResidentDL, samps):
     "Blocks of the images whose indices `samps` gives; replaces one call for each image."
     x,y = self.dataset.on(self.device or self.dataset.x.device)
     if not isinstance(samps, Tensor):
-        samps = torch.tensor(list(samps), dtype=torch.long)
+        samps = torch.tensor(list(samps), dtype=torch.long, device='cpu')
     if self.drop_last:
         samps = samps[:len(samps)//self.bs*self.bs]
     for i in samps.to(x.device).split(self.block):
@@ -239,7 +239,7 @@ def _splits(images:Images, valid:str) -> tuple:
     if valid != 'holdout':
         raise InputError(f"unknown valid {valid!r}: choose from 'test' and 'holdout'")
     n = len(images.x_train)
-    idx = torch.randperm(n, generator=torch.Generator().manual_seed(20121998))
+    idx = torch.randperm(n, generator=torch.Generator('cpu').manual_seed(20121998), device='cpu')
     held,kept = idx[:n//6].sort().values,idx[n//6:].sort().values
     x,y = images.x_train,images.y_train
     return x[kept], y[kept], x[held], y[held]

@@ -48,7 +48,7 @@ class SmoothLoss(AvgSmoothLoss):
         self.count += 1 # this share makes up for the average's start at 0, so that `val` needs no correction
         share = (1-self.beta)/(1-self.beta**self.count)
         loss = learn.loss.detach()
-        self.val = torch.lerp(self.val.to(loss.device), loss, share)
+        self.val = torch.lerp(self.val.to(loss), loss, share)
 
     @property
     def value(self):
@@ -108,6 +108,8 @@ class LeanRecorder(Recorder):
 
     def after_fit(self):
         self._fetch_losses() # of an epoch that was cancelled
+
+    after_interrupt = after_fit
 
     def _fetch_losses(self):
         if self.losses and self.losses[-1].device.type != 'cpu':
