@@ -10,6 +10,7 @@ from mnist_small.recipes import *
 from mnist_small.target import *
 from mnist_small.callbacks import *
 from mnist_small.speed import *
+from mnist_small.training import *
 from mnist_small.learner import *
 from mnist_small.runs import *
 from mnist_small.report import *

@@ -15,6 +15,7 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.tracker import TrackerCallback
 from fastai.imports import noop
 from fastai.learner import Recorder
+from fastcore.basics import patch
 from .loop import SmoothLoss
 from torch import nn
 
@@ -77,6 +78,12 @@ class ConsoleProgress(ProgressCallback):
         if getattr(self, 'mbar', False):
             self.mbar.write(log_row(log))
 
+# %% ../nbs/09_callbacks.ipynb #828ab7a4
+def _copy_into(tensors:list, others:list):
+    "Give `tensors` the values of `others`."
+    with torch.no_grad():
+        torch._foreach_copy_(tensors, others)
+
 # %% ../nbs/09_callbacks.ipynb #828ab7a5
 class AveragedWeights(Callback):
     "Validate, and end with, the exponential moving average of the weights and of batch norm's statistics."
@@ -89,7 +96,7 @@ class AveragedWeights(Callback):
 
     def before_train(self):
         if self.raw is not None:
-            self._load(self.raw)
+            _copy_into(self.live, self.raw)
         self.raw = None
 
     def after_step(self):
@@ -108,17 +115,13 @@ class AveragedWeights(Callback):
         if self.average is None or self.raw is not None:
             return
         self.raw = [o.clone() for o in self.live]
-        self._load(self.average)
+        _copy_into(self.live, self.average)
 
     def after_fit(self):
         self.before_validate() # if it ended in the middle of an epoch
         self.live,self.average,self.raw = None,None,None
 
     before_fit = after_interrupt = after_fit # a training before this one was interrupted
-
-    def _load(self, weights):
-        with torch.no_grad():
-            torch._foreach_copy_(self.live, weights)
 
 # %% ../nbs/09_callbacks.ipynb #fresh002
 class FreshStatistics(Callback):
@@ -217,10 +220,14 @@ class PatienceCallback(TrackerCallback):
         self.say(f'Stopped: no improvement in {self.patience} epochs; the weights of epoch {self.best_epoch} are back.')
         raise CancelFitException()
 
-    def after_fit(self):
-        self.best_weights,self.trained = None,False
-        super().after_fit()
+# %% ../nbs/09_callbacks.ipynb #92f19004
+@patch
+def after_fit(self:PatienceCallback):
+    self.best_weights,self.trained = None,False
+    TrackerCallback.after_fit(self)
 
-    def say(self, text):
-        if self.learn.logger != noop:
-            print(text, flush=True)
+@patch
+def say(self:PatienceCallback, text:str):
+    "Print `text`, unless the learner is silent."
+    if self.learn.logger != noop:
+        print(text, flush=True)

@@ -6,7 +6,8 @@
 __all__ = ['mnist_small_train', 'mnist_small_report', 'mnist_small_sweep']
 
 # %% ../nbs/16_cli.ipynb #58795306
-import argparse, os, sys, warnings
+import argparse, gc, os, sys, warnings
+from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from inspect import Parameter
@@ -50,7 +51,19 @@ def command(func):
         except BrokenPipeError: # the reader of a pipe went away; nothing is left to say it to
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        finally:
+            gc.freeze() # or Python goes through all that was made as it ends, which takes a second
     return run
+
+@contextmanager
+def _quick_imports():
+    "Import without the search for cycles of objects, which imports set off again and again and which finds none."
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 # %% ../nbs/16_cli.ipynb #9fb6b4b6
 def _compile_choice(text:str) -> bool|str|None:
@@ -83,21 +96,22 @@ def mnist_small_train(
     compile:str='auto', # Compile the network: kernels, torch (torch.compile), off, or auto: where it pays
 ):
     "Train one of the three networks on MNIST and check it against the target of 99.4 %."
-    from fastai.callback.progress import ProgressCallback
-    from mnist_small import __version__
-    from mnist_small.callbacks import ConsoleProgress
-    from mnist_small.images import load_images
-    from mnist_small.learner import meets_target, mnist_learner
-    from mnist_small.loader import mnist_dls
-    from mnist_small.models import num_params
-    from mnist_small.runs import RunRecorder
-
     recipe = get_recipe(iteration)
     epochs = recipe.epochs if epochs is None else epochs
     _at_least(1, 'trains nothing', epochs=epochs)
     _at_least(0, 'is negative', seed=seed)
     compiled = _compile_choice(compile)
     out = check_run_folder(out or f'runs/{datetime.now():%Y%m%d-%H%M%S}-{_called(iteration)}-seed{seed}')
+    with _quick_imports():
+        from fastai.callback.progress import ProgressCallback
+        from mnist_small import __version__
+        from mnist_small.callbacks import ConsoleProgress
+        from mnist_small.images import load_images
+        from mnist_small.learner import meets_target, mnist_learner
+        from mnist_small.loader import mnist_dls
+        from mnist_small.models import num_params
+        from mnist_small.runs import RunRecorder
+
     images = load_images(data)
     folder = make_run_folder(out)
 
@@ -120,9 +134,10 @@ def mnist_small_report(
     data:str='auto', # Where the images of the pictures come from: auto, mnist, digits, or a folder
 ):
     "Compare runs: a page with tables, curves, mistakes and filters."
-    from mnist_small.images import load_images
-    from mnist_small.report import write_report
-    from mnist_small.runs import Run
+    with _quick_imports():
+        from mnist_small.images import load_images
+        from mnist_small.report import write_report
+        from mnist_small.runs import Run
 
     found = [Run(o) for o in runs]
     print(write_report(found, out, lambda: load_images(data)))
@@ -144,8 +159,9 @@ def mnist_small_sweep(
 ):
     "Train with many seeds, side by side; a second call finishes what is missing."
     from pathlib import Path
-    from mnist_small.evidence import seeds_frame, summary_sentence, sweep_summary, write_sweep
-    from mnist_small.sweep import parse_seeds, sweep
+    with _quick_imports():
+        from mnist_small.evidence import seeds_frame, summary_sentence, sweep_summary, write_sweep
+        from mnist_small.sweep import parse_seeds, sweep
 
     _at_least(1, 'runs nothing', jobs=jobs, threads=threads)
     _at_least(1, 'trains nothing', epochs=epochs)

@@ -161,7 +161,8 @@ def compiled_library(
 ) -> ctypes.CDLL: # With the functions at the end of kernels.cpp
     "The compiled kernels for these stages, from the cache or from the compiler. Raises `RuntimeError` without one."
     text = (files('mnist_small')/'kernels.cpp').read_text(encoding='utf-8')
-    command,found,folder = [*compiler_command(), *_flags(), f"-DSTAGES={','.join(types)}"],_openmp(),cache_dir()/'kernels'
+    command = [*compiler_command(), *_flags(), f"-DSTAGES={','.join(types)}"]
+    found,folder = _openmp(),cache_dir()/'kernels'
     name = _digest('|'.join((text, *command, _processor())).encode())
     lib = _cached(folder, name) or _compile(text, command, folder, name)
     pointer = ctypes.c_void_p

@@ -40,7 +40,8 @@ class DigitDataset:
     def from_items(cls, items, **kwargs):
         "From a list of images (see `to_image`), or of `(image, label)` tuples."
         items = [o if isinstance(o, tuple) else (o,) for o in items]
-        x = torch.stack([to_image(o[0]) for o in items]) if items else torch.empty(0, 28, 28, dtype=torch.uint8, device='cpu')
+        none = torch.empty(0, 28, 28, dtype=torch.uint8, device='cpu')
+        x = torch.stack([to_image(o[0]) for o in items]) if items else none
         y = torch.tensor([int(o[1]) for o in items], device='cpu') if items and len(items[0]) > 1 else None
         return cls(x, y, **kwargs)
 
@@ -197,6 +198,13 @@ class DigitTransform(DisplayedTransform):
         "The five arguments."
         return self.moment_norm, self.max_rotate, self.max_shift, self.max_scale, self.max_shear
 
+    @property
+    def name(self):
+        return f"DigitTransform({', '.join(f'{k}={v}' for k,v in self.__stored_args__.items() if v is not None)})"
+
+    def __repr__(self):
+        return self.name
+
     def __call__(self, *args, split_idx=None, **kwargs):
         return super().__call__(*args, split_idx=split_idx, training=split_idx == 0, **kwargs)
 
@@ -279,10 +287,10 @@ def brought_to(
         return dl, None
     if not all(any(isinstance(o, kind) for o in tfms) for kind in (IntToFloatTensor, Normalize)):
         name = f'{type(dl).__module__.partition(".")[0]}.{type(dl).__name__}'
-        said = f'its own images as they are: put {str(transform.name).strip()} before their normalisation'
-        return dl, None if idle or there else f'A {name} keeps {said}.'
+        said = f'The images of a {name} stay as they are: apply {transform} to them before they are normalised.'
+        return dl, None if idle or there else said
     others = [o for o in tfms if not isinstance(o, DigitTransform)]
     own = [o for o in there if not getattr(o, 'of_recipe', False)]
-    said = f"The recipe's {transform.name.strip()} replaces {own[0].name.strip()}." if own else None
+    said = f"The recipe's {transform} replaces {own[0]}." if own else None
     transform.of_recipe = True
     return dl.new(after_batch=others if idle else [transform, *others]), said

@@ -103,20 +103,18 @@ class LeanRecorder(Recorder):
         self.lrs.append((opt.opt.param_groups if isinstance(opt, OptimWrapper) else opt.hypers)[-1]['lr'])
 
     def after_train(self):
-        self._fetch_losses()
+        self.after_fit()
         super().after_train()
 
     def after_fit(self):
-        self._fetch_losses() # of an epoch that was cancelled
-
-    after_interrupt = after_fit
-
-    def _fetch_losses(self):
         if self.losses and self.losses[-1].device.type != 'cpu':
             on_cpu = [o.device.type == 'cpu' for o in self.losses]
             done = on_cpu.index(False) # the epochs before are there already
             self.losses = self.losses[:done]+list(torch.stack(self.losses[done:]).cpu())
 
+    after_interrupt = after_fit
+
+# %% ../nbs/06_loop.ipynb #leancb03
 class LeanCast(CastToTensor):
     "fastai's `CastToTensor`, for batches that may be plain tensors already."
     name = 'cast_to_tensor'

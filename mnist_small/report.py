@@ -82,7 +82,7 @@ def plot_filters(
     model:nn.Module # Its first layer is a convolution
 ) -> Figure:
     "The kernels of the first layer."
-    kernels = model[0].weight.detach()[:,0]
+    kernels = model[0].weight.detach().cpu()[:,0]
     limit,rows = float(kernels.abs().max()),max(1, len(kernels)//10)
     fig = Figure(figsize=(1.2*len(kernels)/rows+1, 1.6*rows), layout='constrained')
     axs = fig.subplots(rows, -(-len(kernels)//rows), squeeze=False).ravel()
@@ -101,7 +101,7 @@ def plot_confusion(
 ) -> Figure:
     "How often each digit was read as which; the colour shows the mistakes, the numbers show all."
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix # here, because it takes a second to import
-    counts = confusion_matrix(labels, probs.argmax(1), labels=range(10))
+    counts = confusion_matrix(labels.cpu(), probs.argmax(1).cpu(), labels=range(10))
     mistakes = np.where(np.eye(10, dtype=bool), 0, counts)
     fig = Figure(figsize=(5.2, 4.8), layout='constrained')
     ax = fig.subplots()
@@ -120,6 +120,7 @@ def plot_mistakes(
     n:int=12 # At most so many
 ) -> Figure:
     "The images that were read wrongly with most confidence, that first."
+    x,probs,labels = x.cpu(),probs.cpu(),labels.cpu()
     sure,read = probs.max(1)
     wrong = (read != labels).nonzero()[:,0]
     worst = wrong[sure[wrong].argsort(descending=True)][:n]

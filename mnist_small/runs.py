@@ -24,7 +24,7 @@ from .files import InputError, write_whole
 from .images import Images
 from .learner import RecipeLearner, first_network, mnist_learner
 from .loader import DigitDataset, DigitTransform, mnist_dls
-from .loop import OPTIMISERS
+from .loop import OPTIMISERS, DigitLoss
 from .models import MODELS, num_params
 from .recipes import RECIPES, Recipe
 from .target import Verdict, not_for_target, target_verdict
@@ -82,7 +82,7 @@ def departures(
     found = dict(
         fit={k:v for k,v in learn.fit_args.items() if k not in expected or v != expected[k]}, learner=changed,
         optimiser=None if learn.opt_func is OPTIMISERS[r.opt] else f'{learn.opt_func}',
-        loss=None if type(learn.loss_func).__name__ == 'DigitLoss' else getattr(learn.loss_func, '__name__', None) or f'{learn.loss_func}',
+        loss=None if isinstance(learn.loss_func, DigitLoss) else getattr(learn.loss_func, '__name__', 'other'),
         network=_network_departs(learn), transforms=tfms, callbacks=sorted(cbs-_part_of-_onlookers),
         without=sorted(missing-cbs), training=learn.trainings+1 if learn.trainings else None,
         loader=None if hasattr(train, 'after_batch') else f'{type(train).__module__}.{type(train).__name__}',

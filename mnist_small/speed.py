@@ -93,6 +93,7 @@ def _decide(self:FastTraining, shapes):
     elif self.compile is not False and self.why_not != before and self.learn.logger != noop:
         print(f'Not compiled: {self.why_not}.', flush=True)
 
+# %% ../nbs/10_speed.ipynb #c4e81b7e
 @patch
 def _compile(self:FastTraining, shapes) -> str|None:
     "Compile, or say why not."
