@@ -18,7 +18,7 @@ import torch
 from fastai.callback.core import CancelEpochException, _inner_loop
 from fastai.callback.schedule import LRFinder
 from fastai.data.core import DataLoaders
-from fastai.learner import Learner
+from fastai.learner import Learner, replacing_yield
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
 from fastcore.foundation import L
@@ -281,11 +281,7 @@ def tta(self:TrainingLearner, ds_idx=1, dl=None, *args, **kwargs):
 @contextmanager
 def _as_they_are(self:TrainingLearner):
     "Bring no loader: fastai hands its batches from one method to another, and they are ready."
-    old,self._as_is = self._as_is,True
-    try:
-        yield
-    finally:
-        self._as_is = old
+    return replacing_yield(self, '_as_is', True)
 
 @patch
 def show_results(self:TrainingLearner, ds_idx=1, dl=None, **kwargs):
