@@ -12,7 +12,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 from playwright.sync_api import TimeoutError, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-RARE,FOUND_ON = 'glibc','speed.html' # a word that stands on one page, and that page
+RARE,FOUND_ON = 'strides','speed.html' # a word that stands on one page, and that page
 ARGS = '''--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync'''.split()
 ENTRIES = '.sidebar-tree a, #quarto-sidebar a.sidebar-link' # furo's and Quarto's
