@@ -71,7 +71,8 @@ def _flags() -> tuple:
     return '-std=c++17', '-O3', native, '-ffp-contract=fast', '-fPIC', '-shared'
 
 # %% ../nbs/04a_compiling.ipynb #kern0037
-def _digest(content:bytes) -> str: return hashlib.sha256(content).hexdigest()[:20]
+def _digest(content:bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:20]
 
 def _trusted(*paths:Path) -> bool:
     "Whether nobody but the user and the administrator can write there. Raises `OSError` if that cannot be seen."

@@ -44,7 +44,8 @@ def _tensors(s:Stage) -> tuple: # As in `_Weights`
     return s.conv.weight, s.conv.bias, *((n.weight, n.bias, n.running_mean, n.running_var, n.num_batches_tracked)
                                          if n else (None,)*5)
 
-def _addresses(tensors) -> tuple: return tuple(None if o is None else o.data_ptr() for o in tensors)
+def _addresses(tensors) -> tuple:
+    return tuple(None if o is None else o.data_ptr() for o in tensors)
 
 def _readable(s:Stage, tensors:tuple) -> bool:
     "Whether the tensors of a stage are where and as the kernels read them."
@@ -132,7 +133,8 @@ class Kernels:
         if shape[0] < 1 or shape[0]%self.lib.lanes():
             raise UnsupportedNetwork(f'{shape[0]} images are not a multiple of {self.lib.lanes()}')
 
-    def __reduce__(self): return type(self), (self.model, tuple(self.shape)) # a copy has a network of its own
+    def __reduce__(self):
+        return type(self), (self.model, tuple(self.shape)) # a copy has a network of its own
 
     def fits(self,
         x:Tensor # A batch
