@@ -84,6 +84,11 @@ def _copy_into(tensors:list, others:list):
     with torch.no_grad():
         torch._foreach_copy_(tensors, others)
 
+# %% ../nbs/09_callbacks.ipynb #828ab7a6
+def _steps_before(learn) -> int: # Those that `start_epoch` leaves out included
+    "How many steps of the whole training lie before this one."
+    return round(learn.pct_train*learn.n_epoch*learn.n_iter)
+
 # %% ../nbs/09_callbacks.ipynb #828ab7a5
 class AveragedWeights(Callback):
     "Validate, and end with, the exponential moving average of the weights and of batch norm's statistics."
@@ -101,7 +106,7 @@ class AveragedWeights(Callback):
 
     def after_step(self):
         learn = self.learn
-        if _finding_lr(self) or learn.train_iter < self.start*learn.n_epoch*learn.n_iter:
+        if _finding_lr(self) or _steps_before(learn) < self.start*learn.n_epoch*learn.n_iter:
             return
         if self.average is None:
             self.live = [o for o in self.model.state_dict().values() if o.is_floating_point()]
@@ -132,23 +137,26 @@ class FreshStatistics(Callback):
         steps:int=250, # For how many steps
         start:float=0. # Share of the training after which these are counted, as for `AveragedWeights`
     ):
-        self.steps,self.start,self.batches,self.due = steps,start,deque(),False
+        self.steps,self.start,self.batches,self.norms,self.due = steps,start,deque(),[],False
 
     def after_loss(self):
         learn = self.learn
         if not learn.training:
             return
-        self.due = learn.train_iter < self.steps+self.start*learn.n_epoch*learn.n_iter
+        averaged = min(learn.train_iter, _steps_before(learn)-self.start*learn.n_epoch*learn.n_iter)
+        self.due = averaged < self.steps
         if not self.due:
             self.batches.clear()
             return
         self.batches.append(learn.xb)
+        self.norms = [o for o in learn.model.modules() if isinstance(o, nn.modules.batchnorm._BatchNorm)
+                      and o.training and o.track_running_stats and o.momentum != 0] # not those that are frozen
         if sum(len(o[0]) for o in self.batches)-len(self.batches[0][0]) >= self.images:
             self.batches.popleft()
 
     def before_validate(self):
         if self.due and not _finding_lr(self):
-            renew_statistics(self.model, self.batches)
+            renew_statistics(self.model, self.batches, self.norms)
         self.due = False
 
     def after_fit(self):
@@ -164,12 +172,12 @@ class FreshStatistics(Callback):
 # %% ../nbs/09_callbacks.ipynb #fresh003
 def renew_statistics(
     model:nn.Module, # A network
-    batches # Of inputs, as tuples
+    batches, # Of inputs, as tuples
+    norms:list # Its batch norm layers
 ):
-    "Give the batch norm layers of `model` the mean and variance of `batches`, and leave all else as it is."
+    "Give `norms` the mean and variance of `batches`, and leave all else as it is; if that fails, these too."
     modes = [(o, o.training) for o in model.modules()]
-    norms = [o for o in model.modules() if isinstance(o, nn.modules.batchnorm._BatchNorm) and o.track_running_stats]
-    momenta,seen = [o.momentum for o in norms],[o.num_batches_tracked.clone() for o in norms]
+    momenta,before = [o.momentum for o in norms],[{k:v.clone() for k,v in o.named_buffers()} for o in norms]
     model.eval()
     for o in norms:
         o.reset_running_stats()
@@ -179,10 +187,14 @@ def renew_statistics(
         with torch.no_grad():
             for xb in batches:
                 model(*xb)
+    except BaseException:
+        for o,buffers in zip(norms, before, strict=True):
+            o.load_state_dict(buffers, strict=False)
+        raise
     finally:
-        for o,momentum,n in zip(norms, momenta, seen, strict=True):
+        for o,momentum,buffers in zip(norms, momenta, before, strict=True):
             o.momentum = momentum
-            o.num_batches_tracked.copy_(n)
+            o.num_batches_tracked.copy_(buffers['num_batches_tracked'])
         for o,mode in modes:
             o.training = mode
 

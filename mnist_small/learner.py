@@ -22,8 +22,9 @@ from .loop import OPTIMISERS, Accuracy, DigitLoss, LeanScheduler, one_cycle
 from .models import MODELS, num_params, pretrained_file
 from .recipes import RECIPES, Recipe, get_recipe
 from .speed import FastTraining
+from .state import checked_seed, random_states_kept
 from .target import Verdict, not_for_target, target_verdict
-from .training import TrainingLearner, random_states_kept
+from .training import TrainingLearner
 from safetensors.torch import load
 from torch import nn
 
@@ -129,6 +130,7 @@ def mnist_learner(
     if pretrained and model is not None:
         raise InputError('a network of your own has no pretrained weights: leave one of the two out')
     dls = mnist_dls(bs=recipe.bs) if dls is None else dls
+    seed = checked_seed(seed)
     model = first_network(recipe, seed) if model is None else model
     if pretrained:
         model.load_state_dict(load(pretrained_file(pretrained_name(recipe)).read_bytes()))
@@ -153,4 +155,7 @@ def meets_target(
     reason = not_for_target(train[0], valid[0], valid[1] if train[1] == 'train' else 'other')
     if reason:
         return Verdict(None, reason)
-    return target_verdict([o['accuracy'] for o in learn.training_log.history], num_params(learn.model))
+    history = learn.training_log.history
+    if any('accuracy' not in o for o in history):
+        return Verdict(None, 'accuracy is not among the metrics')
+    return target_verdict([o['accuracy'] for o in history], num_params(learn.model))

@@ -7,6 +7,7 @@ __all__ = ['DigitDataset', 'ResidentDL', 'base_tfms', 'DigitTransform', 'mnist_d
 
 # %% ../nbs/04_loader.ipynb #58795306
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from fastai.data.transforms import Category, CategoryMap, IntToFloatTensor, Norm
 from fastai.losses import CrossEntropyLossFlat
 from fastai.torch_core import TensorCategory, TensorImage, TensorImageBW, default_device
 from fastcore.basics import listify, patch, store_attr
-from fasttransform import DisplayedTransform
+from fasttransform import DisplayedTransform, Pipeline
 from .affine import affine_matrix, compose_maps, moment_matrix, warp_images
 from .files import InputError
 from .images import MNIST_STATS, Images, load_images, to_image
@@ -79,7 +80,6 @@ def set_split_idx(self:DigitDataset, i):
     finally:
         self.split_idx = old
 
-# %% ../nbs/04_loader.ipynb #22415e1b
 @patch
 def on(self:DigitDataset, device) -> tuple:
     "The tensors on `device`, copied there once."
@@ -118,10 +118,9 @@ class ResidentDL(TfmdDL):
             dataset = DigitDataset.from_items(listify(dataset))
         return super().new(dataset, cls, **kwargs)
 
-    def show_batch(self, *args, **kwargs):
-        "As in fastai, in a grid."
-        import fastai.vision.data # noqa: F401 registers how images are shown; here, because it takes seconds to import
-        return super().show_batch(*args, **kwargs)
+    def _pre_show_batch(self, b, max_n=9):
+        import fastai.vision.learner # noqa: F401 registers how images are shown; here, because it takes seconds
+        return super()._pre_show_batch(b, max_n)
 
 # %% ../nbs/04_loader.ipynb #indices2
 @patch
@@ -198,12 +197,8 @@ class DigitTransform(DisplayedTransform):
         "The five arguments."
         return self.moment_norm, self.max_rotate, self.max_shift, self.max_scale, self.max_shear
 
-    @property
-    def name(self):
-        return f"DigitTransform({', '.join(f'{k}={v}' for k,v in self.__stored_args__.items() if v is not None)})"
-
     def __repr__(self):
-        return self.name
+        return f"DigitTransform({', '.join(f'{k}={v}' for k,v in self.__stored_args__.items() if v is not None)})"
 
     def __call__(self, *args, split_idx=None, **kwargs):
         return super().__call__(*args, split_idx=split_idx, training=split_idx == 0, **kwargs)
@@ -274,6 +269,15 @@ def mnist_dls(
         ResidentDL(train, bs=bs, shuffle=True, drop_last=len(xt)>=bs, after_batch=tfms),
         ResidentDL(held, bs=val_bs, after_batch=tfms), device=device or default_device())
 
+# %% ../nbs/04_loader.ipynb #brg00004
+def _with_batch_tfms(dl:TfmdDL, tfms:list) -> TfmdDL:
+    "A copy of `dl` with other batch transforms; `dl.new` would lose what a loader of another kind holds, as weights."
+    new = copy(dl)
+    new.after_batch,new.rng,new.fake_l = Pipeline(tfms),copy(dl.rng),copy(dl.fake_l)
+    new.fake_l.d = new.fake_l.default = new # what hands out the batches
+    new.fake_l.dataset = new.fake_l
+    return new
+
 # %% ../nbs/04_loader.ipynb #brg00002
 def brought_to(
     dl, # A loader: fastai's, PyTorch's, or a list of batches
@@ -293,4 +297,4 @@ def brought_to(
     own = [o for o in there if not getattr(o, 'of_recipe', False)]
     said = f"The recipe's {transform} replaces {own[0]}." if own else None
     transform.of_recipe = True
-    return dl.new(after_batch=others if idle else [transform, *others]), said
+    return _with_batch_tfms(dl, others if idle else [transform, *others]), said

@@ -43,11 +43,12 @@ class Accuracy(Metric):
         return float(self.correct)/self.count if self.count else None
 
 class SmoothLoss(AvgSmoothLoss):
-    "fastai's smoothed training loss, in one operation for each batch, for losses that are one number."
+    "fastai's smoothed training loss, in one operation for each batch."
     def accumulate(self, learn):
         self.count += 1 # this share makes up for the average's start at 0, so that `val` needs no correction
         share = (1-self.beta)/(1-self.beta**self.count)
         loss = learn.loss.detach()
+        loss = loss.mean() if loss.ndim else loss
         self.val = torch.lerp(self.val.to(loss), loss, share)
 
     @property
@@ -107,7 +108,8 @@ class LeanRecorder(Recorder):
         super().after_train()
 
     def after_fit(self):
-        if self.losses and self.losses[-1].device.type != 'cpu':
+        losses = vars(self).get('losses') # none before the first `before_fit`
+        if losses and losses[-1].device.type != 'cpu':
             on_cpu = [o.device.type == 'cpu' for o in self.losses]
             done = on_cpu.index(False) # the epochs before are there already
             self.losses = self.losses[:done]+list(torch.stack(self.losses[done:]).cpu())

@@ -15,10 +15,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
+from fastai.data.core import TfmdDL
 from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastcore.basics import patch
 from . import __version__
-from .callbacks import PatienceCallback
+from .callbacks import FreshStatistics, PatienceCallback
 from .compiling import compiler_command
 from .files import InputError, write_whole
 from .images import Images
@@ -47,16 +48,23 @@ def way_that_ran(
     learn:RecipeLearner # In a training, after its first batch
 ) -> dict: # JSON-compatible
     "What computed the network's passes: kernels (with how many images side by side, by which compiler), torch, eager."
-    fast,ran = learn.fast_training,dict(way=learn.fast_training.way, threads=torch.get_num_threads())
-    if fast.way == 'kernels':
+    fast = vars(learn).get('fast_training')
+    ran = dict(way=fast.way if fast else 'eager', threads=torch.get_num_threads())
+    if fast and fast.way == 'kernels':
         said = subprocess.run([*compiler_command(), '--version'], capture_output=True, text=True).stdout
         ran.update(lanes=fast.compiled.lib.lanes(), compiler=said.partition('\n')[0])
     return ran
 
 # %% ../nbs/12_runs.ipynb #dep00002
-_part_of = {'TrainEvalCallback', 'LeanCounter', 'Recorder', 'LeanRecorder', 'CastToTensor', 'LeanCast', 'LeanScheduler',
-            'TrainingLog', 'PatienceCallback', 'FastTraining', 'FreshStatistics', 'AveragedWeights'} # of a recipe
+_own_callbacks = {'TrainingLog', 'PatienceCallback', 'FastTraining', 'FreshStatistics', 'AveragedWeights'}
+_of_fastai = {'TrainEvalCallback', 'LeanCounter', 'Recorder', 'LeanRecorder', 'CastToTensor', 'LeanCast',
+              'LeanScheduler'}
 _onlookers = {'ProgressCallback', 'ConsoleProgress', 'CSVLogger', 'ShowGraphCallback', 'RunRecorder'}
+
+def _differs(asked:dict, there:dict) -> dict:
+    "What of `there` is not as `asked`; lists count as tuples."
+    plain = lambda o: tuple(o) if isinstance(o, list) else o # noqa: E731
+    return {k:v for k,v in there.items() if k not in asked or plain(v) != plain(asked[k])}
 
 def _network_departs(learn:RecipeLearner) -> str|None:
     "How the network, as the training begins, is not the one that recipe and seed make."
@@ -66,31 +74,56 @@ def _network_departs(learn:RecipeLearner) -> str|None:
         return f'{type(theirs).__name__} with {num_params(theirs):,} parameters'
     same = (torch.equal(v, w.cpu()) for v,w in
             zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
-    return None if all(same) else 'weights that are not those of the seed'
+    if not all(same):
+        return 'weights that are not those of the seed'
+    frozen = sum(not o.requires_grad for o in theirs.parameters())
+    return f'{frozen} frozen parameters' if frozen else None
 
+# %% ../nbs/12_runs.ipynb #dep00009
+def _callbacks_depart(learn:RecipeLearner) -> dict:
+    "Callbacks that are not the recipe's, and values of its own that are not as it says."
+    r,names = learn.recipe,{type(o).__name__ for o in learn.cbs}
+    expected = _own_callbacks if r.ema_decay is not None else _own_callbacks-{'AveragedWeights'}
+    asked = dict(averaged_weights=dict(decay=r.ema_decay, start=r.ema_start), patience=dict(patience=r.patience),
+                 fresh_statistics=dict(steps=FreshStatistics().steps))
+    values = {f'{name}.{k}':vars(vars(learn)[name]).get(k)
+              for name,o in asked.items() if name in vars(learn) for k in o}
+    told = {f'{name}.{k}':v for name,o in asked.items() for k,v in o.items()}
+    return dict(callbacks=sorted(names-_own_callbacks-_of_fastai-_onlookers), without=sorted(expected-names),
+                values=_differs(told, values))
+
+def _loader_departs(learn:RecipeLearner) -> dict:
+    "How the loaders are not those that the recipe asks for."
+    train,valid = learn.dls.loaders[:2]
+    tfms = [o for dl in (train, valid) for o in getattr(getattr(dl, 'after_batch', None), 'fs', [])]
+    more = {type(o).__name__ for o in tfms if not isinstance(o, (IntToFloatTensor, DigitTransform, Normalize))}
+    limits = tuple(getattr(learn.recipe, k) for k in
+                   ('moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear'))
+    size = getattr(train, 'bs', getattr(train, 'batch_size', None))
+    return dict(
+        loader=None if isinstance(train, TfmdDL) else f'{type(train).__module__}.{type(train).__name__}',
+        transforms=sorted(more), shuffle=None if getattr(train, 'shuffle', True) else 'off',
+        digit_transform=None if learn.transform.amounts == limits else str(learn.transform),
+        bs=None if size == learn.recipe.bs else size)
+
+# %% ../nbs/12_runs.ipynb #dep00010
 def departures(
     learn:RecipeLearner # As a training begins
 ) -> dict: # JSON-compatible, empty if nothing departs
     "What of a training of `learn` is not as its recipe says."
-    r,train = learn.recipe,learn.dls.train
-    tfms = [type(o).__name__ for o in getattr(getattr(train, 'after_batch', None), 'fs', [])
-            if not isinstance(o, (IntToFloatTensor, DigitTransform, Normalize))]
-    cbs = {type(o).__name__ for o in learn.cbs}
-    expected = dict(lr_max=r.lr, lr=r.lr, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms, wd=r.wd)
-    missing = _part_of & {'TrainingLog', 'PatienceCallback', *['AveragedWeights']*(r.ema_decay is not None)}
-    changed = {k:v for k,v in dict(lr=learn.lr, wd=learn.wd, moms=learn.moms).items() if v != expected[k]}
+    r = learn.recipe
+    asked = dict(lr_max=r.lr, lr=r.lr, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms, wd=r.wd,
+                 wd_bn_bias=False, start_epoch=0)
+    there = {k:getattr(learn, k) for k in ('lr', 'wd', 'moms', 'wd_bn_bias')}
+    loss = learn.loss_func if isinstance(learn.loss_func, DigitLoss) else None
     found = dict(
-        fit={k:v for k,v in learn.fit_args.items() if k not in expected or v != expected[k]}, learner=changed,
+        fit=_differs(asked, learn.fit_args), learner=_differs(asked, there),
         optimiser=None if learn.opt_func is OPTIMISERS[r.opt] else f'{learn.opt_func}',
-        loss=None if isinstance(learn.loss_func, DigitLoss) else getattr(learn.loss_func, '__name__', 'other'),
-        network=_network_departs(learn), transforms=tfms, callbacks=sorted(cbs-_part_of-_onlookers),
-        without=sorted(missing-cbs), training=learn.trainings+1 if learn.trainings else None,
-        loader=None if hasattr(train, 'after_batch') else f'{type(train).__module__}.{type(train).__name__}',
-        bs=None if _batch_size(train) == r.bs else _batch_size(train))
+        loss=None if loss else getattr(learn.loss_func, '__name__', type(learn.loss_func).__name__),
+        label_smoothing=loss.func.label_smoothing if loss and loss.func.label_smoothing != r.label_smoothing else None,
+        network=_network_departs(learn), training=learn.trainings+1 if learn.trainings else None,
+        **_loader_departs(learn), **_callbacks_depart(learn))
     return {k:v for k,v in found.items() if v}
-
-def _batch_size(loader) -> int|None:
-    return getattr(loader, 'bs', getattr(loader, 'batch_size', None))
 
 # %% ../nbs/12_runs.ipynb #dep00003
 RECORD_FORMAT = 2 # 1, which had no number, did not have `format`, `departures` and `ran`
@@ -105,8 +138,9 @@ def describe_run(
     iteration = next((str(k) for k,v in RECIPES.items() if v == learn.recipe and not other), 'own')
     return dict(
         format=RECORD_FORMAT, iteration=iteration, departures=other,
-        recipe=asdict(learn.recipe), bs=_batch_size(learn.dls.train), seed=learn.seed,
-        compile=learn.fast_training.compile, parameters=num_params(learn.model),
+        recipe=asdict(learn.recipe), seed=learn.seed,
+        bs=getattr(learn.dls.train, 'bs', getattr(learn.dls.train, 'batch_size', None)),
+        compile=getattr(vars(learn).get('fast_training'), 'compile', False), parameters=num_params(learn.model),
         data=dict(info, training_images=len(train), validation_images=len(valid), validated_on=role),
         versions=dict(mnist_small=__version__, **{o:version(o) for o in packages}),
         machine=dict(machine_info(), device=str(getattr(learn.dls, 'device', 'cpu')), threads=torch.get_num_threads()))
@@ -146,7 +180,7 @@ class RunRecorder(Callback):
         text = StringIO()
         table = csv.DictWriter(text, list(history[0]), lineterminator='\n')
         table.writeheader()
-        table.writerows({k:round(v, 6) for k,v in o.items()} for o in history)
+        table.writerows({k:round(v, 6) if isinstance(v, (int, float)) else v for k,v in o.items()} for o in history)
         self._write('history.csv', text.getvalue())
 
 # %% ../nbs/12_runs.ipynb #91463d2f

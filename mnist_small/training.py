@@ -6,48 +6,25 @@
 __all__ = ['TrainingLearner']
 
 # %% ../nbs/10a_training.ipynb #58795306
-import random
 from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from functools import wraps
 from threading import RLock
 
 import fastai.callback.hook # noqa: F401 adds `summary` to Learner
-import numpy as np
 import torch
-from fastai.callback.core import CancelEpochException, _inner_loop
+from fastai.callback.core import CancelEpochException, CancelTrainException, _inner_loop, event
+from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import LRFinder
 from fastai.data.core import DataLoaders
+from fastai.imports import noop
 from fastai.learner import Learner, replacing_yield
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
-from fastcore.foundation import L
 from .files import InputError
 from .loop import LeanLearner
+from .state import attributes_kept, checked_seed, epoch_seed, network_kept, random_states_kept
 from torch import nn
-
-# %% ../nbs/10a_training.ipynb #rng00001
-def epoch_seed(
-    seed:int, # Of the learner
-    training:int, # How many trainings the learner had before
-    epoch:int # From 0
-) -> int: # 0 to 2**63-1
-    "What seeds all random numbers of an epoch."
-    word, = np.random.SeedSequence(seed, spawn_key=(training, epoch)).generate_state(1, np.uint64)
-    return int(word>>np.uint64(1))
-
-@contextmanager
-def random_states_kept():
-    "Leave the generators of Python, NumPy and torch as they are, whatever happens inside."
-    states,on_gpus = (random.getstate(), np.random.get_state(), torch.get_rng_state()),torch.cuda.is_initialized()
-    gpus = torch.cuda.get_rng_state_all() if on_gpus else None # asking would set GPUs up that nobody uses
-    try:
-        yield
-    finally:
-        for put,state in zip((random.setstate, np.random.set_state, torch.set_rng_state), states, strict=True):
-            put(state)
-        if on_gpus:
-            torch.cuda.set_rng_state_all(gpus)
 
 # %% ../nbs/10a_training.ipynb #trn00004
 class TrainingLearner(LeanLearner):
@@ -60,9 +37,7 @@ class TrainingLearner(LeanLearner):
         seed:int=0, # Decides all that is random in its trainings, 0 to 2**63-1
         **kwargs # Other arguments of fastai's `Learner`
     ):
-        if not 0 <= seed < 2**63:
-            raise InputError(f'seed {seed} is not in 0 to 2**63-1')
-        self.seed,self.trainings,self.fit_args,self._calling = seed,0,{},[]
+        self.seed,self.trainings,self.fit_args,self._calling = checked_seed(seed),0,{},[]
         super().__init__(dls, model, **kwargs)
         self.lock = RLock() # a callback may call one verb from within another
 
@@ -93,8 +68,9 @@ def _fit(self:TrainingLearner, asked:dict, n_epoch:int, cbs=None, **kwargs):
     self._need_peace()
     mock = any(isinstance(o, LRFinder) for o in listify(cbs))
     before = (deepcopy(self.model.state_dict()), self.opt and deepcopy(self.opt.state_dict())) if mock else None
-    logger,self._under_way = self.logger,True
-    self.fit_args = {k:v for k,v in asked.items() if v is not None and v is not False}
+    logger,self._own_loss,self._under_way = self.logger,self.loss_func,True
+    if not mock:
+        self.fit_args = {k:v for k,v in asked.items() if v is not None and v is not False}
     with random_states_kept():
         try:
             Learner.fit(self, n_epoch, cbs=cbs, **kwargs)
@@ -127,9 +103,12 @@ for _verb in ('fit_one_cycle', 'fit_flat_cos', 'fit_sgdr', 'fine_tune', 'lr_find
 @patch
 def _end_early(self:TrainingLearner, before:tuple|None):
     "Have the callbacks end what they hold; `before` is what an `lr_find` began with."
+    self.loss_func = self._own_loss # that of `MixUp` was for its batches
     for cb in sorted(self.cbs, key=lambda o: o.order):
-        if hasattr(type(cb), 'after_interrupt'):
-            cb.after_interrupt()
+        try:
+            getattr(cb, 'after_fit' if isinstance(cb, ProgressCallback) else 'after_interrupt', noop)()
+        except Exception as e: # what ended the training is what is raised
+            print(f'{type(cb).__name__} could not end: {e}', flush=True)
     if self.opt:
         self.opt.zero_grad() # or they would be added to the next training's first ones
     if before:
@@ -144,16 +123,13 @@ def _end_early(self:TrainingLearner, before:tuple|None):
 def _do_fit(self:TrainingLearner):
     for epoch in range(self.n_epoch):
         self.epoch = epoch
-        set_seed(epoch_seed(self.seed, self.trainings, epoch))
+        set_seed(epoch_seed(self.seed, self.trainings, epoch, 0)) # for what callbacks draw before the batches
         self._with_events(self._do_epoch, 'epoch', CancelEpochException)
 
 @patch
 def _do_epoch_train(self:TrainingLearner):
-    kept,self.dls.loaders[0] = self.dls.train,self.bring(self.dls.train)
-    try:
-        LeanLearner._do_epoch_train(self)
-    finally:
-        self.dls.loaders[0] = kept
+    self.dl = self.bring(self.dls.train)
+    self._with_events(self.all_batches, 'train', CancelTrainException)
 
 @patch
 def _do_epoch_validate(self:TrainingLearner, ds_idx=1, dl=None):
@@ -167,6 +143,8 @@ def all_batches(self:TrainingLearner):
         set_seed(seed) # whatever was drawn since the epoch began
         if hasattr(self.dl, 'rng'):
             self.dl.rng.seed(seed)
+        if isinstance(getattr(self.dl, 'generator', None), torch.Generator): # of a loader of PyTorch's
+            self.dl.generator.manual_seed(seed)
     try:
         LeanLearner.all_batches(self)
     finally:
@@ -175,13 +153,15 @@ def all_batches(self:TrainingLearner):
 # %% ../nbs/10a_training.ipynb #lrn00016
 _batch_events = frozenset(_inner_loop)
 _outer = frozenset(f'{a}_{b}' for a in ('before', 'after', 'after_cancel') for b in ('fit', 'epoch'))
-_counters = ('epoch', 'n_epoch', 'train_iter', 'pct_train', 'iter', 'n_iter', 'dl', 'xb', 'yb', 'pred', 'loss',
+_passing = ('epoch', 'n_epoch', 'train_iter', 'pct_train', 'iter', 'n_iter', 'dl', 'xb', 'yb', 'pred', 'loss',
              'loss_grad', 'smooth_loss', 'training', 'final_record', '_there', '_inputs')
 
 @patch
 def _call_one(self:TrainingLearner, event_name):
     if event_name in _batch_events:
         return LeanLearner._call_one(self, event_name)
+    if not hasattr(event, event_name):
+        raise InputError(f'there is no event {event_name}')
     self._seen = None # callbacks are sorted anew for the next batch
     known = self._known if self._under_way and event_name in _outer else None
     for cb in self.cbs.sorted('order'):
@@ -193,34 +173,6 @@ def _call_one(self:TrainingLearner, event_name):
             finally:
                 self._calling.remove(cb)
 
-# %% ../nbs/10a_training.ipynb #trn00006
-@contextmanager
-def _attributes_kept(objects):
-    "Leave the attributes of `objects` as they are, and what stands in their lists and dicts."
-    states = [(o, {k:copy(v) if isinstance(v, (list, dict, L)) else v for k,v in vars(o).items() if k != 'learn'})
-              for o in objects]
-    try:
-        yield
-    finally:
-        for o,state in states:
-            for k in vars(o).keys()-state.keys()-{'learn'}:
-                del vars(o)[k]
-            vars(o).update(state)
-
-@contextmanager
-def _network_kept(model:nn.Module):
-    "Leave all tensors of `model` as they are, and the modes of its modules."
-    modes = [(o, o.training) for o in model.modules()]
-    tensors = [(v, v.clone()) for v in model.state_dict().values()]
-    try:
-        yield
-    finally:
-        for o,mode in modes:
-            o.training = mode
-        with torch.no_grad():
-            for v,old in tensors:
-                v.copy_(old)
-
 # %% ../nbs/10a_training.ipynb #lrn00017
 @patch
 @contextmanager
@@ -231,25 +183,27 @@ def _aside(self:TrainingLearner, verb:str):
     if self._known is not None: # one verb calls another
         yield
         return
-    recorder,self._known = getattr(self, 'recorder', None),list(self.cbs)
-    counters = {k:vars(self)[k] for k in _counters if k in vars(self)}
+    recorder = getattr(self, 'recorder', None)
+    passing = {k:vars(self)[k] for k in _passing if k in vars(self)}
     kept = [*self.metrics, *([recorder, recorder.loss, recorder.smooth_loss] if recorder else [])]
     with ExitStack() as stack:
         if self._under_way:
             kept += [o for o in self.cbs if type(o).__module__.partition('.')[0] in ('fastai', 'mnist_small')]
             stack.enter_context(random_states_kept())
-            stack.enter_context(_network_kept(self.model))
+            stack.enter_context(network_kept(self.model))
+            stack.enter_context(contextmanager(replacing_yield)(self, 'loss_func', self._own_loss))
             for o in self.dls.loaders:
                 if hasattr(o, 'rng'):
                     stack.callback(setattr, o, 'rng', copy(o.rng))
-        stack.enter_context(_attributes_kept(kept))
+        stack.enter_context(attributes_kept(kept))
+        self._known = list(self.cbs)
         try:
             yield
         finally:
             self._known = None
-            for k in _counters:
+            for k in _passing:
                 vars(self).pop(k, None)
-            vars(self).update(counters)
+            vars(self).update(passing)
 
 # %% ../nbs/10a_training.ipynb #lrn00018
 @patch
@@ -284,13 +238,13 @@ def _as_they_are(self:TrainingLearner):
     return replacing_yield(self, '_as_is', True)
 
 @patch
-def show_results(self:TrainingLearner, ds_idx=1, dl=None, **kwargs):
+def show_results(self:TrainingLearner, ds_idx=1, dl=None, max_n=9, shuffle=True, **kwargs):
     "As in fastai, in a grid."
     import fastai.vision.learner # noqa: F401 registers how results are shown; here, because it takes seconds to import
     with self._aside('show_results'):
-        dl = None if dl is None else self.bring(dl)
+        dl = self.bring(self.dls[ds_idx]).new(shuffle=shuffle) if dl is None else self.bring(dl)
         with self._as_they_are():
-            return Learner.show_results(self, ds_idx, dl, **kwargs)
+            return Learner.show_results(self, ds_idx, dl, max_n, **kwargs)
 
 @patch
 def summary(self:TrainingLearner):
