@@ -64,7 +64,7 @@ def _refill(v, old):
     elif isinstance(v, list):
         v[:] = old
     elif isinstance(v, L):
-        v.items[:] = old.items
+        v.items = list(old)
     else:
         v.clear()
         (v.update if isinstance(v, dict) else v.extend)(old)
@@ -74,7 +74,7 @@ def attributes_kept(objects):
     "Leave the attributes of `objects` as they are, and what stands in their lists, dicts, tensors and arrays."
     states = [(o, {k:v for k,v in vars(o).items() if k != 'learn'}) for o in objects]
     filled = (list, dict, L, deque, torch.Tensor, np.ndarray)
-    contents = [(v, deepcopy(v) if isinstance(v, filled[4:]) else copy(v))
+    contents = [(v, deepcopy(v) if isinstance(v, filled[4:]) else list(v) if isinstance(v, L) else copy(v))
                 for _,state in states for v in state.values() if isinstance(v, filled)]
     try:
         yield
