@@ -4,7 +4,6 @@
 `bare_kernels` does what the learner does with recipe 3, with the library's own kernels and maps, so that the library's
 time over its time is what fastai's callbacks, its log and its loader take.
 """
-from collections import deque
 
 from benchmarks.turns import BS, LR, MOMENTUM, ROTATE, SCALE, SHEAR, SHIFT, STATS, seconds_of
 
@@ -92,7 +91,6 @@ def bare_kernels(images, folder):
 def recipe_loop(images, compiled, device='cpu'):
     "A plain loop that does what the learner does with recipe 3; `compiled(model)` gives the call of the network."
     import torch
-    from mnist_small.callbacks import renew_statistics
     from mnist_small.loader import DigitTransform
     from mnist_small.models import model3
     from mnist_small.recipes import RECIPES
@@ -115,8 +113,6 @@ def recipe_loop(images, compiled, device='cpu'):
         raw = [o.clone() for o in live]
         with torch.no_grad():
             torch._foreach_copy_(live, done['average'])
-            if n*(1-recipe.ema_decay) <= 1: # a training is young for so many steps
-                renew_statistics(model, done['recent'])
             accuracy = validated(batches(xv, yv, torch.arange(len(xv), device=device), False), model, call)
             torch._foreach_copy_(live, raw)
         return accuracy
@@ -138,19 +134,16 @@ def trained(batches, n, most, model, compiled, opt, recipe) -> dict:
     "One epoch of `n` steps, or its first `most`: schedule, averaged weights, smoothed loss, losses and accuracy."
     import torch
     import torch.nn.functional as F
-    from mnist_small.callbacks import FreshStatistics
     from mnist_small.loop import one_cycle
     lr = one_cycle(recipe.pct_start, recipe.lr/recipe.div, recipe.lr, recipe.lr/recipe.div_final)
     momentum,group = one_cycle(recipe.pct_start, *recipe.moms),opt.param_groups[0]
     live = [o for o in model.state_dict().values() if o.is_floating_point()]
     average,smooth,correct,losses = None,torch.zeros((), device=live[0].device),0,[]
-    recent = deque(maxlen=FreshStatistics.images//BS)
     model.train()
     for i,(x,y) in enumerate(batches):
         if i == most:
             break
         group['lr'],group['momentum'] = lr(i/n),momentum(i/n)
-        recent.append((x,))
         out = compiled(x)
         loss = F.cross_entropy(out, y, label_smoothing=recipe.label_smoothing)
         loss.backward()
@@ -163,7 +156,7 @@ def trained(batches, n, most, model, compiled, opt, recipe) -> dict:
         smooth = torch.lerp(smooth, loss.detach(), .02/(1-.98**(i+1)))
         losses.append(smooth)
         correct += (out.detach().argmax(1) == y).sum()
-    return dict(average=average, recent=recent, losses=losses, accuracy=float(correct)/max(1, len(losses)*BS))
+    return dict(average=average, losses=losses, accuracy=float(correct)/max(1, len(losses)*BS))
 
 
 def validated(batches, model, compiled) -> float:

@@ -137,20 +137,18 @@ class FreshStatistics(Callback):
         steps:int=250, # For how many steps
         start:float=0. # Share of the training after which these are counted, as for `AveragedWeights`
     ):
-        self.steps,self.start,self.batches,self.norms,self.due = steps,start,deque(),[],False
+        self.steps,self.start,self.batches,self.norms,self.young,self.due = steps,start,deque(),[],True,False
 
     def after_loss(self):
         learn = self.learn
-        if not learn.training:
+        if not (self.young and learn.training):
             return
         averaged = min(learn.train_iter, _steps_before(learn)-self.start*learn.n_epoch*learn.n_iter)
-        self.due = averaged < self.steps
+        self.young = self.due = averaged < self.steps
         if not self.due:
             self.batches.clear()
             return
         self.batches.append(learn.xb)
-        self.norms = [o for o in learn.model.modules() if isinstance(o, nn.modules.batchnorm._BatchNorm)
-                      and o.training and o.track_running_stats and o.momentum != 0] # not those that are frozen
         if sum(len(o[0]) for o in self.batches)-len(self.batches[0][0]) >= self.images:
             self.batches.popleft()
 
@@ -159,17 +157,29 @@ class FreshStatistics(Callback):
             renew_statistics(self.model, self.batches, self.norms)
         self.due = False
 
+    def after_train(self):
+        self.norms = _trained_norms(self.model)
+
     def after_fit(self):
-        self.before_validate() # if it ended in the middle of an epoch
+        if self.due: # it ended in the middle of an epoch
+            self.after_train()
+            self.before_validate()
         self.batches.clear()
 
     after_interrupt = after_fit
 
-    def before_fit(self):
-        self.batches.clear()
-        self.due = False
+# %% ../nbs/09_callbacks.ipynb #fresh007
+@patch
+def before_fit(self:FreshStatistics):
+    self.batches.clear()
+    self.young,self.due = True,False
 
 # %% ../nbs/09_callbacks.ipynb #fresh003
+def _trained_norms(model:nn.Module) -> list:
+    "The batch norm layers of `model` whose statistics follow the batches now: not those that are frozen."
+    return [o for o in model.modules() if isinstance(o, nn.modules.batchnorm._BatchNorm)
+            and o.training and o.track_running_stats and o.momentum != 0]
+
 def renew_statistics(
     model:nn.Module, # A network
     batches, # Of inputs, as tuples

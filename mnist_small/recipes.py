@@ -53,7 +53,7 @@ RECIPES = {
     3: Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998, moment_norm=.5,
               max_rotate=5., max_shift=.04, max_scale=.04, max_shear=2.),
     'sprint': Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.99, bn_momentum=.2, moment_norm=.5,
-                     max_rotate=2., max_shift=.04, max_scale=.02, max_shear=2., epochs=6),
+                     max_rotate=2., max_shift=.04, max_scale=.02, max_shear=2., epochs=5),
 }
 "The recipe of each iteration, and of a sprint."
 
