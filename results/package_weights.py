@@ -7,10 +7,11 @@ WEIGHTS = Path(__file__).resolve().parent.parent/'mnist_small'/'weights'
 
 def take(path:str):
     "Copy what the run in the folder `path` ended with, and write beside it what it comes from."
+    from mnist_small.learner import pretrained_name
     from mnist_small.runs import Run
     run = Run(path)
     run.model() # raises `InputError` if the weights cannot be read
-    told,name = run.record,run.recipe.model
+    told,name = run.record,pretrained_name(run.recipe)
     compile = {None:'', False:' --compile off'}.get(told['compile'], f" --compile {told['compile']}")
     said = dict(
         command=f"OMP_NUM_THREADS={told['machine']['threads']} mnist_small_train --iteration {run.iteration} "
