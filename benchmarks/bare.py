@@ -91,14 +91,14 @@ def bare_kernels(images, folder):
 def recipe_loop(images, compiled, device='cpu'):
     "A plain loop that does what the learner does with recipe 3; `compiled(model)` gives the call of the network."
     import torch
-    from mnist_small.loader import DigitTransform
+    from mnist_small.learner import recipe_transform
     from mnist_small.models import model3
     from mnist_small.recipes import RECIPES
     recipe,model = RECIPES[3],model3().to(device)
     xt,yt,xv,yv = [o.to(device) for o in (images.x_train, images.y_train, images.x_test, images.y_test)]
     opt = torch.optim.SGD(model.parameters(), lr=recipe.lr, momentum=.9, nesterov=True, weight_decay=recipe.wd,
                           fused=True)
-    call,maps,n = compiled(model),DigitTransform(*[getattr(recipe, o) for o in AMOUNTS]),len(xt)//BS
+    call,maps,n = compiled(model),recipe_transform(recipe),len(xt)//BS
     live = [o for o in model.state_dict().values() if o.is_floating_point()]
     def batches(x, y, order, training):
         for i in order.split(BLOCK):
@@ -117,10 +117,6 @@ def recipe_loop(images, compiled, device='cpu'):
             torch._foreach_copy_(live, raw)
         return accuracy
     return epoch
-
-
-AMOUNTS = 'moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear'
-"What of a recipe decides what a batch of images goes through."
 
 
 def block_of(x, y, i, maps, training):

@@ -19,7 +19,7 @@ BARRED = dict(
     cli=('torch', 'fastai', 'pandas'))
 "What must not be loaded once a module is imported."
 CELL,LINE,MODULE = 40,120,300 # lines, characters, lines
-SCRIPTS = 'setup.py', 'docs/*.py', 'results/*.py', 'benchmarks/*.py'
+SCRIPTS = 'setup.py', 'docs/*.py', 'benchmarks/*.py'
 
 
 def modules() -> dict:

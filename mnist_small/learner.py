@@ -28,6 +28,12 @@ from .training import TrainingLearner
 from safetensors.torch import load
 from torch import nn
 
+# %% ../nbs/11_learner.ipynb #lrn00008
+def recipe_transform(recipe:Recipe) -> DigitTransform:
+    "What `recipe` has images pass."
+    amounts = 'moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear'
+    return DigitTransform(**{k:getattr(recipe, k) for k in amounts})
+
 # %% ../nbs/11_learner.ipynb #d0c92d90
 class RecipeLearner(TrainingLearner):
     "A fastai `Learner` that follows `recipe`, whatever loaders it is given."
@@ -39,8 +45,7 @@ class RecipeLearner(TrainingLearner):
         **kwargs # Other arguments of fastai's `Learner`
     ):
         self.recipe,self._said = recipe,set()
-        limits = {k:getattr(recipe, k) for k in ('moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear')}
-        self.transform = DigitTransform(**limits)
+        self.transform = recipe_transform(recipe)
         super().__init__(dls, model, seed, **kwargs)
 
     @property

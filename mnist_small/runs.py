@@ -23,7 +23,7 @@ from .callbacks import FreshStatistics, PatienceCallback
 from .compiling import compiler_command
 from .files import InputError, write_whole
 from .images import Images
-from .learner import RecipeLearner, first_network, mnist_learner
+from .learner import RecipeLearner, first_network, mnist_learner, recipe_transform
 from .loader import DigitDataset, DigitTransform, mnist_dls
 from .loop import OPTIMISERS, DigitLoss
 from .models import MODELS, num_params
@@ -92,18 +92,19 @@ def _callbacks_depart(learn:RecipeLearner) -> dict:
     return dict(callbacks=sorted(names-_own_callbacks-_of_fastai-_onlookers), without=sorted(expected-names),
                 values=_differs(told, values))
 
+def _batch_size(loader) -> int|None: # fastai's name for it, or PyTorch's
+    return getattr(loader, 'bs', getattr(loader, 'batch_size', None))
+
 def _loader_departs(learn:RecipeLearner) -> dict:
     "How the loaders are not those that the recipe asks for."
     train,valid = learn.dls.loaders[:2]
     tfms = [o for dl in (train, valid) for o in getattr(getattr(dl, 'after_batch', None), 'fs', [])]
     more = {type(o).__name__ for o in tfms if not isinstance(o, (IntToFloatTensor, DigitTransform, Normalize))}
-    limits = tuple(getattr(learn.recipe, k) for k in
-                   ('moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear'))
-    size = getattr(train, 'bs', getattr(train, 'batch_size', None))
+    asked,size = recipe_transform(learn.recipe).amounts,_batch_size(train)
     return dict(
         loader=None if isinstance(train, TfmdDL) else f'{type(train).__module__}.{type(train).__name__}',
         transforms=sorted(more), shuffle=None if getattr(train, 'shuffle', True) else 'off',
-        digit_transform=None if learn.transform.amounts == limits else str(learn.transform),
+        digit_transform=None if learn.transform.amounts == asked else str(learn.transform),
         bs=None if size == learn.recipe.bs else size)
 
 # %% ../nbs/12_runs.ipynb #dep00010
@@ -139,7 +140,7 @@ def describe_run(
     return dict(
         format=RECORD_FORMAT, iteration=iteration, departures=other,
         recipe=asdict(learn.recipe), seed=learn.seed,
-        bs=getattr(learn.dls.train, 'bs', getattr(learn.dls.train, 'batch_size', None)),
+        bs=_batch_size(learn.dls.train),
         compile=getattr(vars(learn).get('fast_training'), 'compile', False), parameters=num_params(learn.model),
         data=dict(info, training_images=len(train), validation_images=len(valid), validated_on=role),
         versions=dict(mnist_small=__version__, **{o:version(o) for o in packages}),

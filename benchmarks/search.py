@@ -5,8 +5,8 @@ Plackett-Burman design (Plackett and Burman 1946, Biometrika 33): every value is
 other decisions are balanced, so that each decision is a comparison of 12 seeds with 12, and the effect of one is not
 mixed up with that of another, nor with what two do together.
 
-    python results/search.py plan sprint | xargs -P 2 -I {} sh -c {}
-    python results/search.py table sprint --csv results/tried/sprint.csv
+    python -m benchmarks.search plan sprint | xargs -P 2 -I {} sh -c {}
+    python -m benchmarks.search table sprint --csv results/tried/sprint.csv
 
 `recipe3`, without moment normalisation, made results/tried/search.csv. A twelfth decision was then how the network is
 compiled, by one of two ways of which none is left.
@@ -77,7 +77,7 @@ def main():
         p.exit(1)
     print(main_effects(frame, list(SEARCHES[name][1])).to_string(index=False))
     if args.csv:
-        told = dict(command=f'python results/search.py plan {name} | xargs -P 2 -I {{}} sh -c {{}}',
+        told = dict(command=f'python -m benchmarks.search plan {name} | xargs -P 2 -I {{}} sh -c {{}}',
                     **{k:first.record[k] for k in ('versions', 'machine')}, data={
                         k:v for k,v in first.record['data'].items() if k != 'origin'})
         comments = ''.join(f'# {k}: {json.dumps(v)}\n' for k,v in told.items())
