@@ -85,10 +85,12 @@ def bare_fast(images, folder):
 def bare_kernels(images, folder):
     "Recipe 3 as the learner trains it, with the library's kernels and maps, in a plain loop."
     from mnist_small.kernels import Kernels
-    return recipe_loop(images, lambda model: Kernels(model, (BS,1,28,28)))
+    from mnist_small.recipes import RECIPES
+    from mnist_small.warping import Warp
+    return recipe_loop(images, lambda model: Kernels(model, (BS,1,28,28)), warp=Warp(RECIPES[3].moment_norm, *STATS))
 
 
-def recipe_loop(images, compiled, device='cpu'):
+def recipe_loop(images, compiled, device='cpu', warp=None):
     "A plain loop that does what the learner does with recipe 3; `compiled(model)` gives the call of the network."
     import torch
     from mnist_small.learner import recipe_transform
@@ -102,7 +104,7 @@ def recipe_loop(images, compiled, device='cpu'):
     live = [o for o in model.state_dict().values() if o.is_floating_point()]
     def batches(x, y, order, training):
         for i in order.split(BLOCK):
-            parts = [o.split(BS if training else 1000) for o in block_of(x, y, i, maps, training)]
+            parts = [o.split(BS if training else 1000) for o in block_of(x, y, i, maps, training, warp)]
             yield from zip(*parts, strict=True)
 
     def epoch(most=None):
@@ -119,11 +121,14 @@ def recipe_loop(images, compiled, device='cpu'):
     return epoch
 
 
-def block_of(x, y, i, maps, training):
+def block_of(x, y, i, maps, training, warp=None):
     "The images of `x` at `i`, evened out, changed and normalised, each pixel looked up once; and their labels."
     from mnist_small.affine import warp_images
-    block = x.index_select(0, i)[:,None].float().div_(255)
-    return warp_images(block, maps.matrix(block, training)).sub_(STATS[0]).div_(STATS[1]), y.index_select(0, i)
+    block,labels = x.index_select(0, i)[:,None],y.index_select(0, i)
+    if warp:
+        return warp(block, maps.random_matrix(len(i)) if training else None), labels
+    block = block.float().div_(255)
+    return warp_images(block, maps.matrix(block, training)).sub_(STATS[0]).div_(STATS[1]), labels
 
 
 def trained(batches, n, most, model, compiled, opt, recipe) -> dict:

@@ -124,8 +124,9 @@ def _keep(content:bytes, folder:Path, name:str):
     except OSError:
         pass # a cache that cannot be written: it is compiled again the next time
 
-def _compile(text:str, command:list, folder:Path, name:str) -> ctypes.CDLL:
-    "Compile `text` and keep it. Raises `RuntimeError` if that fails."
+# %% ../nbs/04a_compiling.ipynb #comp0007
+def _compile(source:str, texts:dict, command:list, folder:Path, name:str) -> ctypes.CDLL:
+    "Compile `source`, one of `texts`, and keep what is made. Raises `RuntimeError` if that fails."
     why = None
     for place in (None, folder): # nothing can be loaded from a temporary folder that is mounted `noexec`
         try:
@@ -134,9 +135,10 @@ def _compile(text:str, command:list, folder:Path, name:str) -> ctypes.CDLL:
                 if not _trusted(place):
                     continue
             with TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as tmp:
-                source,made = Path(tmp)/'kernels.cpp',Path(tmp)/'kernels.so'
-                source.write_text(text, encoding='utf-8')
-                _run([*command, str(source), '-o', str(made)], Path(tmp)/'log')
+                made = Path(tmp)/'made.so'
+                for k,v in texts.items():
+                    (Path(tmp)/k).write_text(v, encoding='utf-8')
+                _run([*command, f'{tmp}/{source}', '-o', str(made)], Path(tmp)/'log')
                 content,lib = made.read_bytes(),ctypes.CDLL(str(made))
         except OSError as e:
             why = why or e
@@ -158,17 +160,15 @@ def _openmp() -> list: # Addresses
         raise RuntimeError('torch has no OpenMP here that the kernels could use') from e
 
 def compiled_library(
-    types:list # From `cpp_type`
-) -> ctypes.CDLL: # With the functions at the end of kernels.cpp
-    "The compiled kernels for these stages, from the cache or from the compiler. Raises `RuntimeError` without one."
-    text = (files('mnist_small')/'kernels.cpp').read_text(encoding='utf-8')
-    command = [*compiler_command(), *_flags(), f"-DSTAGES={','.join(types)}"]
+    source:str, # A C++ file of the package
+    **defined # What it is to find defined, with values
+) -> ctypes.CDLL: # With the functions at its end and at that of common.h
+    "The compiled `source`, from the cache or from the compiler. Raises `RuntimeError` without one."
+    texts = {o:(files('mnist_small')/o).read_text(encoding='utf-8') for o in ('common.h', source)}
+    command = [*compiler_command(), *_flags(), *[f'-D{k}={v}' for k,v in defined.items()]]
     found,folder = _openmp(),cache_dir()/'kernels'
-    name = _digest('|'.join((text, *command, _processor())).encode())
-    lib = _cached(folder, name) or _compile(text, command, folder, name)
-    pointer = ctypes.c_void_p
-    lib.make.restype,lib.make.argtypes = pointer,[ctypes.c_int]*2
-    lib.destroy.argtypes,lib.use.argtypes = [pointer],[*[pointer]*3, ctypes.c_int]
-    lib.forward.argtypes,lib.backward.argtypes = [*[pointer]*4, ctypes.c_uint64, pointer],[pointer]*3
+    name = _digest('|'.join((*texts.values(), *command, _processor())).encode())
+    lib = _cached(folder, name) or _compile(source, texts, command, folder, name)
+    lib.use.argtypes = [*[ctypes.c_void_p]*3, ctypes.c_int]
     lib.use(*found, _HOME)
     return lib

@@ -29,6 +29,13 @@ def cpp_type(
     "A stage as a type in C++: its numbers, then what it has."
     return f"Stage<{','.join(str(int(o)) for o in _numbers(stage))}>"
 
+def _library(stages:list) -> ctypes.CDLL:
+    "The kernels for these stages. Raises `RuntimeError` if compiling fails."
+    lib,pointer = compiled_library('kernels.cpp', STAGES=','.join(map(cpp_type, stages))),ctypes.c_void_p
+    lib.make.restype,lib.make.argtypes,lib.destroy.argtypes = pointer,[ctypes.c_int]*2,[pointer]
+    lib.forward.argtypes,lib.backward.argtypes = [*[pointer]*4, ctypes.c_uint64, pointer],[pointer]*3
+    return lib
+
 # %% ../nbs/05_kernels.ipynb #kern0014
 class _Weights(ctypes.Structure): # As in kernels.cpp
     _fields_ = [(o, ctypes.c_void_p) for o in ('w', 'bias', 'gamma', 'beta', 'mean', 'var', 'seen')]
@@ -129,7 +136,7 @@ class Kernels:
         "Compile. Raises `UnsupportedNetwork` if there are no kernels for this, `RuntimeError` if compiling fails."
         self.model,self.shape,self.workspaces = model,torch.Size(shape),[]
         stages = network_stages(model, shape)
-        self.compiled,self.lib = [_numbers(o) for o in stages],compiled_library([cpp_type(o) for o in stages])
+        self.compiled,self.lib = [_numbers(o) for o in stages],_library(stages)
         if shape[0] < 1 or shape[0]%self.lib.lanes():
             raise UnsupportedNetwork(f'{shape[0]} images are not a multiple of {self.lib.lanes()}')
 

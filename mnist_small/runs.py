@@ -47,9 +47,10 @@ def machine_info() -> dict: # JSON-compatible
 def way_that_ran(
     learn:RecipeLearner # In a training, after its first batch
 ) -> dict: # JSON-compatible
-    "What computed the network's passes: kernels (with how many images side by side, by which compiler), torch, eager."
+    "What computed passes and images: kernels (how many images side by side, by which compiler), torch, eager."
     fast = vars(learn).get('fast_training')
-    ran = dict(way=fast.way if fast else 'eager', threads=torch.get_num_threads())
+    ran = dict(way=fast.way, images=fast.images) if fast else dict(way='eager', images='torch')
+    ran['threads'] = torch.get_num_threads()
     if fast and fast.way == 'kernels':
         said = subprocess.run([*compiler_command(), '--version'], capture_output=True, text=True).stdout
         ran.update(lanes=fast.compiled.lib.lanes(), compiler=said.partition('\n')[0])

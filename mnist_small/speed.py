@@ -8,16 +8,20 @@ __all__ = ['FastTraining']
 # %% ../nbs/10_speed.ipynb #58795306
 import logging
 from copy import deepcopy
+from functools import lru_cache
 
 import torch
 from fastai.callback.core import Callback
 from fastai.imports import noop
 from fastai.optimizer import OptimWrapper
+from fastai.torch_core import TensorImageBW
 from fastcore.basics import patch
 from .kernels import Kernels
+from .loader import BlockFloat, BlockNormalize, DigitTransform, ResidentDL, _with_batch_tfms
 from .loop import match_layout
 from .models import UnsupportedNetwork
-from torch import nn
+from .warping import Warp
+from torch import Tensor, nn
 
 # %% ../nbs/10_speed.ipynb #d0c92d90
 def compile_with_torch(
@@ -50,6 +54,39 @@ def to_layout(
         if p.ndim == 4:
             p.data = p.data.to(memory_format=memory_format)
 
+# %% ../nbs/10_speed.ipynb #fuse0001
+@lru_cache(maxsize=8)
+def _warp(*args) -> Warp: # Of these arguments, compiled or loaded once
+    return Warp(*args)
+
+class FusedTransform(DigitTransform):
+    "`DigitTransform` from bytes to normalised pixels in one compiled pass. Raises `RuntimeError` if compiling fails."
+    def __init__(self, transform:DigitTransform, normalize:BlockNormalize):
+        super().__init__(*transform.amounts)
+        self.warp = _warp(self.moment_norm, normalize.mean.item(), normalize.std.item())
+
+    def encodes(self, x:TensorImageBW, *, training=False):
+        random = self.random_matrix(len(x)) if training and any(self.amounts[1:]) else None
+        return TensorImageBW(self.warp(x.as_subclass(Tensor), random))
+
+def fused(
+    dl, # A loader
+    training:bool # Whether its images are changed at random
+): # The same, or a new one that has it as `unfused`
+    "`dl` with its batch transforms in one compiled pass, if they are those of `mnist_dls` and a recipe."
+    tfms = list(dl.after_batch.fs) if type(dl) is ResidentDL else []
+    if [type(o) for o in tfms] != [BlockFloat, DigitTransform, BlockNormalize]:
+        return dl
+    scale,digits,normalize = tfms
+    x,looked_up = dl.dataset.x,digits.moment_norm is not None or training
+    if not (looked_up and scale.div == 255 and normalize.mean.numel() == normalize.std.numel() == 1
+            and torch.device(dl.device or x.device).type == 'cpu' and x.dtype == torch.uint8
+            and x.shape[1:] == (Warp.side, Warp.side)):
+        return dl
+    new = _with_batch_tfms(dl, [FusedTransform(digits, normalize)])
+    new.unfused = dl
+    return new
+
 # %% ../nbs/10_speed.ipynb #0496d872
 class FastTraining(Callback):
     "Train the network in compiled code where that pays."
@@ -64,6 +101,7 @@ class FastTraining(Callback):
         if compile not in (None, True, False, 'kernels', 'torch'):
             raise ValueError(f'compile cannot be {compile!r}')
         self.compile,self.why_not,self.decided,self.way = compile,None,False,None
+        self.fuses,self.images = False,'torch' # whether images may be compiled; how they were
 
     def before_batch(self):
         if not self.decided and self.learn.training:
@@ -71,8 +109,9 @@ class FastTraining(Callback):
 
     def after_fit(self):
         # `Module.compile` sets this attribute; without it, all but a training sees the network itself
-        self.model._compiled_call_impl,self.decided = None,False
+        self.model._compiled_call_impl,self.decided,self.fuses = None,False,False
         self._layout(torch.contiguous_format)
+        self._unfuse()
 
     before_fit = after_interrupt = after_fit # a training before this one was interrupted
 
@@ -93,6 +132,34 @@ def _decide(self:FastTraining, shapes):
     elif self.compile is not False and self.why_not != before and self.learn.logger != noop:
         print(f'Not compiled: {self.why_not}.', flush=True)
 
+# %% ../nbs/10_speed.ipynb #fuse0002
+@patch
+def _pays(self:FastTraining, way:str, steps:int) -> bool:
+    "Whether to compile in this way for `steps` steps."
+    return self.compile in (True, way) or self.compile is None and steps >= self.min_steps[way]
+
+@patch
+def before_train(self:FastTraining):
+    self.fuses = self._pays('kernels', self.n_epoch*len(self.dl))
+    self.before_validate()
+    self.images = 'compiled' if hasattr(self.dl, 'unfused') else 'torch'
+
+@patch
+def before_validate(self:FastTraining):
+    if self.fuses:
+        try:
+            self.learn.dl = fused(self.dl, self.learn.training)
+        except RuntimeError: # no compiler: `_compile` tells of it
+            self.fuses = False
+
+@patch
+def _unfuse(self:FastTraining):
+    dl = getattr(self.learn, 'dl', None)
+    if hasattr(dl, 'unfused'):
+        self.learn.dl = dl.unfused
+
+FastTraining.after_train = FastTraining.after_validate = FastTraining._unfuse
+
 # %% ../nbs/10_speed.ipynb #c4e81b7e
 @patch
 def _compile(self:FastTraining, shapes) -> str|None:
@@ -107,7 +174,7 @@ def _compile(self:FastTraining, shapes) -> str|None:
         if made == 'torch' or self.compiled.fits(*self.xb):
             return
     for way in ('kernels', 'torch') if self.compile in (None, True) else (self.compile,):
-        if self.compile is None and steps < self.min_steps[way]:
+        if not self._pays(way, steps):
             return why or f'{steps:,} steps would not win back what it takes'
         try:
             if way == 'torch':
