@@ -2,8 +2,9 @@
 
 Each part is left out in a process of its own, by a function that puts back what fastai or torch would do there and
 touches no other part. In each round all of these processes, those with kernels and those without, train and validate
-one short epoch, every fourth image, one after the other. A part's ratio is an epoch without it to one with all parts in
-the same round, compiled alike. A part whose lower quartile is not above 1.00 in either column should go.
+one short epoch, every fourth image, one after the other. Because a machine's speed drifts from one second to the next,
+each of them comes between two epochs with all parts, compiled alike, and its ratio is the one to their mean. A part
+whose lower quartile is not above 1.00 in either column should go.
 """
 import statistics
 
@@ -11,6 +12,11 @@ from benchmarks.turns import BS, epochs_of, few, in_turn, parser, quartiles, rep
 
 WAYS = dict(kernels='kernels', uncompiled=False)
 "The values of `compile` that each part is measured with."
+
+
+def one_pass_over_the_images():
+    from mnist_small import speed
+    speed.fused = lambda dl, training: dl
 
 
 def a_thousand_images_transformed_at_once():
@@ -124,8 +130,8 @@ def lean_loss_metric_and_schedule():
 
 
 PARTS = {o.__name__.replace('_', ' '):o for o in (
-    a_thousand_images_transformed_at_once, one_product_for_all_grids, shuffled_in_one_call, index_select,
-    block_normalisation_in_place, labels_without_exceptions, plain_batches, validation_in_large_batches,
+    one_pass_over_the_images, a_thousand_images_transformed_at_once, one_product_for_all_grids, shuffled_in_one_call,
+    index_select, block_normalisation_in_place, labels_without_exceptions, plain_batches, validation_in_large_batches,
     fused_optimiser, averages_in_one_call, fewer_detours_between_batches, lean_loss_metric_and_schedule)}
 "What can be left out, by name: a function that replaces it, or gives other arguments of `mnist_dls`."
 
@@ -139,9 +145,13 @@ def setup(part:str|None, way:str, data:str):
 
 
 def ratios(seconds:dict) -> dict:
-    "Lower quartile, median and upper quartile of each part's ratios, by way and part."
-    return {w:{k:quartiles([a/b for a,b in zip(s, of['all'], strict=True)]) for k,s in of.items()}
-            for w,of in seconds.items()}
+    "Quartiles of each part's ratios, by way and part; in a round, 'all' was timed before and after each part."
+    def of_way(way):
+        parts,base = [p for p,w in seconds if w == way and p != 'all'],seconds['all',way]
+        n = len(parts)+1
+        beside = {p:[(base[j]+base[j+1])/2 for j in range(i, len(base), n)] for i,p in enumerate(parts)}
+        return {p:quartiles([a/b for a,b in zip(seconds[p,way], beside[p], strict=True)]) for p in parts}
+    return {w:of_way(w) for w in WAYS}
 
 
 def main():
@@ -153,15 +163,18 @@ def main():
         if o not in PARTS:
             p.exit(2, f'{p.prog}: unknown part {o!r}: choose from {", ".join(PARTS)}\n')
     setups = {(o or 'all', w):(setup, o, w, args.data) for o in (None, *parts) for w in WAYS}
-    timed = in_turn(setups, args.rounds)
-    seconds = {w:{o:timed[o,w] for o in ('all', *parts)} for w in WAYS}
-    found = ratios(seconds)
+    order = [o for w in WAYS for o in [('all', w), *[q for p in parts for q in ((p, w), ('all', w))]]]
+    timed = in_turn(setups, args.rounds, order)
+    found = ratios(timed)
     print(f'\n{"left out":<38}' + ''.join(f' {w+", s":>13} {"/ all":>6} {"middle half":>14}' for w in WAYS))
     for o in ('all', *parts):
-        row = ''.join(f' {statistics.median(seconds[w][o]):13.2f} {found[w][o][1]:6.3f} '
-                      f'{found[w][o][0]:.3f} to {found[w][o][2]:.3f}' for w in WAYS)
+        row = ''
+        for w in WAYS:
+            low,middle,high = found[w].get(o, (1, 1, 1))
+            row += f' {statistics.median(timed[o,w]):13.2f} {middle:6.3f} {low:.3f} to {high:.3f}'
         goes = o != 'all' and all(found[w][o][0] <= 1 for w in WAYS)
         print(f'{o:<38}{row}{"  goes" if goes else ""}')
+    seconds = {w:{o:timed[o,w] for o in ('all', *parts)} for w in WAYS}
     report(args, rounds=args.rounds, seconds=seconds, quartiles=found)
 
 

@@ -78,7 +78,8 @@ def _serve(setup, args, pipe):
 
 def in_turn(
     setups:dict, # By name, a function that returns a function to time, and its arguments
-    rounds:int # How often each is timed
+    rounds:int, # How often each is timed
+    order:list|None=None # Names as they are to be timed in a round, some more than once; by default each once
 ) -> dict: # Seconds, by name
     "Time what each of `setups` prepares, in turn. A process that ends early raises `EOFError`."
     # on Linux the processes are copies of one that has imported the library, and share its memory
@@ -95,9 +96,9 @@ def in_turn(
             print(f'ready: {name if isinstance(name, str) else ", ".join(map(str, name))}', flush=True)
         seconds = {o:[] for o in setups}
         for i in range(rounds):
-            for name,pipe in pipes.items():
-                pipe.send(True)
-                seconds[name].append(pipe.recv())
+            for name in order or pipes:
+                pipes[name].send(True)
+                seconds[name].append(pipes[name].recv())
             print(f'round {i+1} of {rounds}', flush=True)
         return seconds
     finally:

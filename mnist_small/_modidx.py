@@ -420,4 +420,5 @@ d = { 'settings': { 'branch': 'main',
                                      'mnist_small.warping.Warp.__call__': ('warping.html#warp.__call__', 'mnist_small/warping.py'),
                                      'mnist_small.warping.Warp.__init__': ('warping.html#warp.__init__', 'mnist_small/warping.py'),
                                      'mnist_small.warping.Warp.__reduce__': ('warping.html#warp.__reduce__', 'mnist_small/warping.py'),
+                                     'mnist_small.warping.Warp._room': ('warping.html#warp._room', 'mnist_small/warping.py'),
                                      'mnist_small.warping._Numbers': ('warping.html#_numbers', 'mnist_small/warping.py')}}}

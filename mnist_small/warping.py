@@ -6,9 +6,12 @@
 __all__ = []
 
 # %% ../nbs/05a_warping.ipynb #warp0004
-import ctypes
+import ctypes, weakref
+from threading import Lock
 
+import numpy as np
 import torch
+from fastcore.basics import patch
 from .affine import TARGET_SPREAD
 from .compiling import compiled_library
 from torch import Tensor
@@ -27,7 +30,7 @@ class Warp:
         std:float=1. # Their standard deviation
     ):
         "Compile. Raises `RuntimeError` if that fails."
-        self.args = moment_norm, mean, std
+        self.args,self.rooms,self.lock = (moment_norm, mean, std),[],Lock()
         self.numbers = _Numbers(moment_norm or 0, *TARGET_SPREAD, mean, std, moment_norm is not None)
         self.lib = compiled_library('warp.cpp', SIDE=self.side)
         self.lib.warp_all.argtypes = [*[ctypes.c_void_p]*3, *[ctypes.c_int]*2, ctypes.c_void_p]
@@ -45,7 +48,19 @@ class Warp:
         if random is not None and maps.shape != (n, 2, 3) or (maps.dtype, maps.device.type) != (torch.float32, 'cpu'):
             raise ValueError(f'no maps for {n} images: {maps.dtype} of {tuple(maps.shape)} on {maps.device}')
         x,maps = x.contiguous(),maps.contiguous()
-        out = torch.empty(x.shape, dtype=torch.float32, device='cpu')
+        out = self._room(n)
         self.lib.warp_all(x.data_ptr(), None if random is None else maps.data_ptr(), ctypes.byref(self.numbers), n,
                           torch.get_num_threads(), out.data_ptr())
         return out
+
+# %% ../nbs/05a_warping.ipynb #warp0016
+@patch
+def _room(self:Warp, n:int) -> Tensor: # (n,1,28,28) float32
+    "Memory for `n` images that no tensor uses."
+    with self.lock:
+        free = [i for i,(memory,user) in enumerate(self.rooms) if user() is None and len(memory) >= n]
+        memory = self.rooms.pop(free[0])[0] if free else np.empty((n, 1, self.side, self.side), np.float32)
+        used = memory[:n] # lives as long as any tensor with this memory
+        if len(self.rooms) < 4:
+            self.rooms.insert(0, (memory, weakref.ref(used)))
+    return torch.from_numpy(used)
