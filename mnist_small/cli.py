@@ -6,20 +6,21 @@
 __all__ = ['mnist_small_train', 'mnist_small_report', 'mnist_small_sweep']
 
 # %% ../nbs/16_cli.ipynb #58795306
-import argparse, gc, os, sys, warnings
-from contextlib import contextmanager
-from datetime import datetime
+import gc, os, signal, sys
+from contextlib import contextmanager, suppress
 from functools import wraps
-from inspect import Parameter
+from time import strftime
 
-from fastcore.docments import docments
-from .files import InputError, check_run_folder, make_run_folder
+from .files import InputError, leave_folders, make_run_folder, new_run_folder, said_by
 from .recipes import changed_recipe, get_recipe
 
 # %% ../nbs/16_cli.ipynb #21249b8a
-def _parser(func) -> argparse.ArgumentParser:
+def _parser(func): # An `ArgumentParser`
     "Options from the parameters of `func` and their docments; a list without a default takes one or more words."
-    parser = argparse.ArgumentParser(prog=func.__name__, description=func.__doc__)
+    from argparse import ArgumentParser # these three here, so that Ctrl-C finds somebody who answers it
+    from inspect import Parameter
+    from fastcore.docments import docments
+    parser = ArgumentParser(prog=func.__name__, description=func.__doc__)
     for name,o in docments(func, full=True, returns=False).items():
         if o.default is Parameter.empty:
             parser.add_argument(name, nargs='+', help=o.docment)
@@ -28,42 +29,85 @@ def _parser(func) -> argparse.ArgumentParser:
             parser.add_argument(f'--{name}', type=o.anno, default=o.default, help=o.docment.replace('%', '%%')+told)
     return parser
 
+# %% ../nbs/16_cli.ipynb #cli00002
+def _settle():
+    "Have streams that take all that is printed, no warnings, and no need for windows."
+    for name in ('stdin', 'stdout', 'stderr'): # in this order they get the numbers 0 to 2
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, 'r' if name == 'stdin' else 'w'))
+    for o in (sys.stdout, sys.stderr):
+        if getattr(o, 'errors', None) == 'strict' and hasattr(o, 'reconfigure'):
+            o.reconfigure(errors='replace')
+    os.environ['MPLBACKEND'] = 'agg'
+    if not sys.warnoptions:
+        import warnings
+        warnings.simplefilter('ignore')
+        os.environ['PYTHONWARNINGS'] = 'ignore' # for processes that are started from here
+
+def _fail(name:str, text, code:int):
+    "End with `code`, and say why."
+    with suppress(OSError): # there may be nobody who reads it
+        print(f'{name}: {text}', file=sys.stderr, flush=True)
+    sys.exit(code)
+
+def _drop_output():
+    "Forget what could not be printed, or Python tries again as it ends."
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
 # %% ../nbs/16_cli.ipynb #0ce1c788
 def command(func):
     "Make a console command of `func`: its options come from the docments, bad input ends in one line."
     @wraps(func)
     def run():
-        parser = _parser(func)
-        def fail(text, code):
-            print(f'{parser.prog}: {text}', file=sys.stderr)
-            sys.exit(code)
-        parser.error = lambda text: fail(f'{text} (see {parser.prog} --help)', 2)
-        args = vars(parser.parse_args())
-        if not sys.warnoptions:
-            warnings.simplefilter('ignore')
-            os.environ['PYTHONWARNINGS'] = 'ignore' # for processes that are started from here
+        name = func.__name__
         try:
-            func(**args)
+            _settle()
+            try:
+                parser = _parser(func)
+                parser.error = lambda text: _fail(name, f'{text} (see {name} --help)', 2)
+                func(**vars(parser.parse_args()))
+            finally:
+                leave_folders()
+                sys.stdout.flush()
         except InputError as e:
-            fail(e, 1)
+            _fail(name, said_by(e), 1)
         except KeyboardInterrupt:
-            fail('interrupted', 130)
+            _fail(name, 'interrupted', 130)
         except BrokenPipeError: # the reader of a pipe went away; nothing is left to say it to
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             sys.exit(1)
+        except OSError as e: # most likely there is no room for what is printed
+            _drop_output()
+            _fail(name, f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}', 1)
         finally:
             gc.freeze() # or Python goes through all that was made as it ends, which takes a second
     return run
 
+# %% ../nbs/16_cli.ipynb #cli00003
 @contextmanager
-def _quick_imports():
-    "Import without the search for cycles of objects, which imports set off again and again and which finds none."
+def _quick_imports(command:str):
+    """Import without the search for cycles of objects, which imports set off again and again and which finds none.
+
+    Ctrl-C ends `command` at once: some modules take an interrupt for a failure of their own, and go on or say more.
+    """
+    def end(*_):
+        leave_folders()
+        with suppress(OSError):
+            os.write(2, f'{command}: interrupted\n'.encode())
+        os._exit(130)
+    try:
+        before = signal.signal(signal.SIGINT, end)
+    except ValueError: # not the main thread, which signals do not reach
+        before = None
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 # %% ../nbs/16_cli.ipynb #9fb6b4b6
 def _compile_choice(text:str) -> bool|str|None:
@@ -101,8 +145,9 @@ def mnist_small_train(
     _at_least(1, 'trains nothing', epochs=epochs)
     _at_least(0, 'is negative', seed=seed)
     compiled = _compile_choice(compile)
-    out = check_run_folder(out or f'runs/{datetime.now():%Y%m%d-%H%M%S}-{_called(iteration)}-seed{seed}')
-    with _quick_imports():
+    default = f'runs/{strftime("%Y%m%d-%H%M%S")}-{_called(iteration)}-seed{seed}'
+    folder = make_run_folder(out) if out else new_run_folder(default) # before all that takes time
+    with _quick_imports('mnist_small_train'):
         from fastai.callback.progress import ProgressCallback
         from mnist_small import __version__
         from mnist_small.callbacks import ConsoleProgress
@@ -113,8 +158,6 @@ def mnist_small_train(
         from mnist_small.runs import RunRecorder
 
     images = load_images(data)
-    folder = make_run_folder(out)
-
     dls = mnist_dls(images=images, bs=recipe.bs)
     learn = mnist_learner(recipe, dls, seed=seed, compile=compiled, cbs=RunRecorder(folder))
     print(f'mnist_small {__version__}, iteration {iteration}: {num_params(learn.model):,} parameters, '
@@ -134,13 +177,25 @@ def mnist_small_report(
     data:str='auto', # Where the images of the pictures come from: auto, mnist, digits, or a folder
 ):
     "Compare runs: a page with tables, curves, mistakes and filters."
-    with _quick_imports():
+    with _quick_imports('mnist_small_report'):
         from mnist_small.images import load_images
         from mnist_small.report import write_report
         from mnist_small.runs import Run
 
-    found = [Run(o) for o in runs]
-    print(write_report(found, out, lambda: load_images(data)))
+    found,wrong = [],[]
+    for o in runs:
+        try:
+            found.append(Run(o))
+        except InputError as e:
+            wrong.append(str(e))
+    if found:
+        try:
+            print(write_report(found, out, lambda: load_images(data), wrong.append), flush=True)
+        except InputError as e:
+            wrong.append(str(e))
+    for o in wrong:
+        print(f'mnist_small_report: {o}', file=sys.stderr, flush=True)
+    sys.exit(bool(wrong))
 
 # %% ../nbs/16_cli.ipynb #15ebdc4c
 @command
@@ -158,25 +213,26 @@ def mnist_small_sweep(
     csv:str=None, # Also write the results to this file
 ):
     "Train with many seeds, side by side; a second call finishes what is missing."
-    from pathlib import Path
-    with _quick_imports():
-        from mnist_small.evidence import seeds_frame, summary_sentence, sweep_summary, write_sweep
+    with _quick_imports('mnist_small_sweep'):
+        from mnist_small.evidence import check_sweep_file, seeds_frame, summary_sentence, sweep_summary, write_sweep
+        from mnist_small.speed import FastTraining
         from mnist_small.sweep import parse_seeds, sweep
 
     _at_least(1, 'runs nothing', jobs=jobs, threads=threads)
     _at_least(1, 'trains nothing', epochs=epochs)
-    if csv and Path(csv).exists():
-        raise InputError(f'{csv} exists: name another file with --csv')
-    if csv and not Path(csv).parent.is_dir():
-        raise InputError(f'{Path(csv).parent} is not a folder: make it first')
     recipe,seeds,compiled = changed_recipe(get_recipe(iteration), change),parse_seeds(seeds),_compile_choice(compile)
+    asked = dict(recipe=recipe, epochs=recipe.epochs if epochs is None else epochs, valid=valid,
+                 compile=FastTraining(compiled).compile, threads=threads)
+    if csv:
+        check_sweep_file(csv, seeds, **asked)
     parts = [_called(iteration), *filter(None, change.replace(' ', '').split(',')), *[valid][:valid != 'test']]
     out = out or 'sweeps/'+'-'.join(parts)
     print(f'Runs in {out}', flush=True)
     runs = sweep(recipe, seeds, out, jobs, epochs, data, valid, compiled,
                  say=lambda o: print(o, flush=True), threads=threads)
-    print(summary_sentence(sweep_summary(seeds_frame(runs))))
-    if csv:
-        write_sweep(csv, runs, f'mnist_small_sweep {" ".join(sys.argv[1:])}')
+    if runs:
+        print(summary_sentence(sweep_summary(seeds_frame(runs))))
+    if runs and csv:
+        write_sweep(check_sweep_file(csv, seeds, **asked), runs, f'mnist_small_sweep {" ".join(sys.argv[1:])}')
     if len(runs) < len(seeds):
         raise InputError(f'{len(seeds)-len(runs)} of {len(seeds)} runs are missing')

@@ -7,13 +7,13 @@ __all__ = ['seeds_frame', 'write_sweep', 'read_sweep', 'sweep_summary', 'summary
            'main_effects']
 
 # %% ../nbs/15_evidence.ipynb #58795306
-import json, math
+import json, math, os
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from .files import InputError, write_whole
+from .files import InputError, user_path, write_whole
 from .recipes import Recipe
 
 # %% ../nbs/15_evidence.ipynb #d0c92d90
@@ -29,8 +29,9 @@ def seeds_frame(
         raise InputError('no run is complete')
     def row(o):
         last = [float('nan')]*3 + [round(a, 4) for a in o.accuracies[-3:]]
-        return dict(seed=o.seed, parameters=o.record['parameters'], epochs=len(o.accuracies),
-                    train_accuracy=round(o.history['train_accuracy'].iloc[-1], 4),
+        trained = o.history['train_accuracy'].iloc[-1] if 'train_accuracy' in o.history else float('nan')
+        return dict(seed=o.seed, parameters=o.record['parameters'], epochs=len(o.history),
+                    train_accuracy=round(trained, 4),
                     **dict(zip(LAST_ACCURACIES, last[-3:], strict=True)),
                     seconds=round(o.history['time'].sum()),
                     target={True:'met', False:'not met', None:'not asked'}[o.verdict.met])
@@ -44,10 +45,14 @@ def write_sweep(
 ):
     "Write `seeds_frame(runs)`, after comment lines with command, recipe, data, versions and machine."
     table,told = seeds_frame(runs),runs[0].record
-    head = dict(command=command, **{k:told[k] for k in ('iteration','recipe','data','compile','versions','machine')})
+    asked = 'iteration', 'recipe', 'epochs', 'data', 'compile', 'versions', 'machine'
+    head = dict(command=command, **{k:told.get(k) for k in asked})
     head['data'] = {k:v for k,v in head['data'].items() if k != 'origin'} # a folder on one's own machine
     comments = ''.join(f'# {k}: {json.dumps(v)}\n' for k,v in head.items())
-    write_whole(Path(path), (comments+table.to_csv(index=False)).encode())
+    try:
+        write_whole(user_path(path), (comments+table.to_csv(index=False)).encode())
+    except OSError as e:
+        raise InputError(f'{path} cannot be written: {e.strerror}') from e
 
 # %% ../nbs/15_evidence.ipynb #readsweep
 def read_sweep(
@@ -55,15 +60,49 @@ def read_sweep(
 ) -> tuple: # What the comment lines say, as a dict, and the table
     "Read a sweep's file. Raises `InputError` if that is not what it is."
     try:
-        comments = [o[2:].partition(': ') for o in Path(path).read_text().splitlines() if o.startswith('# ')]
+        lines = Path(path).read_text(encoding='utf-8').splitlines()
+        comments = [o[2:].partition(': ') for o in lines if o.startswith('# ')]
         told,frame = {k:json.loads(v) for k,_,v in comments},pd.read_csv(path, comment='#')
-        lacking = [o for o in (*LAST_ACCURACIES, 'seed', 'target') if o not in frame]
-        if lacking:
-            raise ValueError(f'it has no column {lacking[0]}')
+        numbers = [*LAST_ACCURACIES, 'seed', 'parameters', 'train_accuracy']
+        lacking = [o for o in (*numbers, 'target') if o not in frame]
+        lacking += [o for o in ('iteration', 'recipe') if o not in told]
+        if lacking or frame.empty:
+            raise ValueError(f'it has no {lacking[0] if lacking else "rows"}')
+        frame[numbers] = frame[numbers].apply(pd.to_numeric)
         told['recipe'] = asdict(Recipe(**told['recipe'])) # an older file lacks hyper-parameters that came later
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise InputError(f'{path} is not the table of a sweep: {e}') from e
     return told,frame
+
+# %% ../nbs/15_evidence.ipynb #evi00011
+def check_sweep_file(
+    path:str|Path, # A CSV file that need not exist
+    seeds:list, # That it is going to have
+    **asked # `recipe`, `epochs`, `valid`, `compile` and `threads` of the sweep
+) -> Path:
+    "`path`, if a sweep's table can go there. Raises `InputError` if that cannot be written, or holds anything else."
+    path = user_path(path)
+    if path.exists():
+        try:
+            told,frame = read_sweep(path)
+            there = dict(recipe=Recipe(**{**told['recipe'], 'moms':tuple(told['recipe']['moms'])}),
+                         epochs=told['epochs'], valid=told['data']['validated_on'], compile=told['compile'],
+                         threads=told['machine']['threads'])
+        except (InputError, KeyError, TypeError) as e:
+            raise InputError(f'{path} exists, and is no table of such a sweep: name another file with --csv') from e
+        other = [k for k,v in asked.items() if there[k] != v]
+        if other or not set(frame['seed']) <= set(seeds):
+            raise InputError(f'{path} exists, and has {"another "+other[0] if other else "other seeds"}: '
+                             'name another file with --csv')
+    elif not path.parent.is_dir():
+        raise InputError(f'{path.parent} is not a folder: make it first')
+    probe = path.with_name(f'.{os.urandom(8).hex()}.part')
+    try:
+        write_whole(probe, b'')
+        probe.unlink()
+    except OSError as e:
+        raise InputError(f'{path} cannot be written: {e.strerror}; name another file with --csv') from e
+    return path
 
 # %% ../nbs/15_evidence.ipynb #0496d872
 def sweep_summary(

@@ -6,7 +6,9 @@
 __all__ = ['InputError', 'check_run_folder', 'make_run_folder']
 
 # %% ../nbs/00_files.ipynb #f1000004
-import os
+import atexit, os
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from fastcore.xdg import xdg_cache_home
@@ -15,15 +17,29 @@ from fastcore.xdg import xdg_cache_home
 class InputError(ValueError):
     "What was asked for cannot be done; the message says why and what to do."
 
+# %% ../nbs/00_files.ipynb #fold0002
+def said_by(
+    e:BaseException
+) -> str: # One line
+    "What `e` says, without fastai's headline; its name if it says nothing."
+    return ' '.join(str(e).rpartition(':\n\t')[2].split()) or type(e).__name__
+
 # %% ../nbs/00_files.ipynb #f1000007
 def write_whole(
     path:Path, # The file
     content:bytes # All of it
 ):
     "Write a file so that it is there whole or not at all."
-    tmp = path.with_name(f'{path.name}.part')
-    tmp.write_bytes(content)
-    os.replace(tmp, path)
+    tmp = path.with_name(f'.{os.urandom(8).hex()}.part')
+    try:
+        with open(tmp, 'xb') as f:
+            f.write(content)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(tmp, path)
+    except BaseException:
+        tmp.unlink(missing_ok=True)
+        raise
 
 # %% ../nbs/00_files.ipynb #4e1d3524
 def cache_dir() -> Path: # The folder that downloads and compiled code are kept in
@@ -34,32 +50,115 @@ def cache_dir() -> Path: # The folder that downloads and compiled code are kept 
 RUN_FILES = ('recipe.json', 'history.csv', 'model.safetensors')
 "What a run leaves in its folder."
 
+LOCK = '.mnist_small.lock'
+"The file in a folder that is locked while somebody works in it."
+
+class FolderTaken(InputError):
+    "Somebody else's run, or work, is in that folder."
+
+def user_path(
+    path:str|Path # As a user names it, perhaps with ~
+) -> Path:
+    "`path` as a `Path`. Raises `InputError` if it cannot be one."
+    try:
+        path = Path(path).expanduser()
+        with suppress(FileNotFoundError):
+            path.stat()
+    except (OSError, RuntimeError, ValueError) as e: # no permission or too long a name, no such user, a null in it
+        raise InputError(f'{path} cannot be used: {getattr(e, "strerror", None) or e}') from e
+    return path
+
+# %% ../nbs/00_files.ipynb #fold0004
+_claims = {} # of this process: a folder's lock, the folders that were made for it, and the process
+
+def claim_folder(
+    path:str|Path # A folder, which need not exist
+) -> Path:
+    "Create `path` and claim it. Raises `InputError` if that cannot be, or somebody else works in it."
+    from filelock import FileLock, Timeout # here, because --help does without
+    path = user_path(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f'{path} is not a folder: name another with --out')
+    made = [o for o in (path, *path.parents) if not o.exists()]
+    lock = FileLock(path/LOCK, thread_local=False)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as e:
+        raise FolderTaken(f'{path} is in use, by another training, sweep or report: name another with --out') from e
+    except OSError as e:
+        _remove(made)
+        raise InputError(f'{path} cannot be written: {e.strerror}; name another folder with --out') from e
+    _claims[path.resolve()] = lock,made,os.getpid()
+    return path
+
+def _remove(folders:list):
+    "Remove those of `folders`, the innermost first, that are empty."
+    with suppress(OSError):
+        for o in folders:
+            o.rmdir()
+
+# %% ../nbs/00_files.ipynb #fold0006
+def leave_folder(
+    path:str|Path # From `claim_folder`; one that is not claimed is left alone
+):
+    "End this process's claim to `path`."
+    path = user_path(path).resolve()
+    lock,made,process = _claims.pop(path, (None, [], None))
+    if process != os.getpid(): # none, or that of the process that this one was forked from
+        return
+    with suppress(OSError):
+        (path/LOCK).unlink() # while it is locked, so that it cannot be somebody else's
+    lock.release()
+    _remove(made)
+
+@atexit.register
+def leave_folders():
+    "End all claims of this process."
+    for o in list(_claims):
+        leave_folder(o)
+
 # %% ../nbs/00_files.ipynb #2c4bfc51
 def check_run_folder(
     path:str|Path # A folder, which need not exist
 ) -> Path:
     "`path`, if a run can go there. Raises `InputError` if another run is there already. Changes nothing."
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.exists() and not path.is_dir():
         raise InputError(f'{path} is not a folder: name another with --out')
     try:
-        taken = [o for o in RUN_FILES if (path/o).exists()]
+        taken = [o for o in RUN_FILES if os.path.lexists(path/o)]
     except OSError as e:
         raise InputError(f'{path} cannot be used: {e.strerror}') from e
     if taken:
-        raise InputError(f'{path} already holds a run ({", ".join(taken)}): name another folder with --out')
+        raise FolderTaken(f'{path} already holds a run ({", ".join(taken)}): name another folder with --out')
     return path
 
 # %% ../nbs/00_files.ipynb #673f11ef
 def make_run_folder(
     path:str|Path # A folder, which need not exist
 ) -> Path:
-    "Create `path` for a run. Raises `InputError` if that cannot be, or another run is there."
-    path = check_run_folder(path)
+    "Create `path` for a run and claim it. Raises `InputError` if that cannot be, or another run is or will be there."
+    path = claim_folder(check_run_folder(path))
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        write_whole(path/'.write_test', b'')
-        (path/'.write_test').unlink()
-    except OSError as e:
-        raise InputError(f'{path} cannot be written: {e.strerror}; name another folder with --out') from e
-    return path
+        return check_run_folder(path) # a run may have come to its end meanwhile
+    except InputError:
+        leave_folder(path)
+        raise
+
+# %% ../nbs/00_files.ipynb #fold0011
+def new_run_folder(
+    path:str|Path # A folder
+) -> Path:
+    "`make_run_folder(path)`, or where another run is or will be there, with -2, -3 ... after its name."
+    for i in count(1):
+        try:
+            return make_run_folder(f'{path}-{i}' if i > 1 else path)
+        except FolderTaken:
+            pass
+
+def own_run_folder(
+    path:str|Path # From `make_run_folder`, or one that need not exist
+) -> Path:
+    "`path`, if it holds no run yet, claimed if this process has not done so. Raises `InputError` as that does."
+    return (check_run_folder if user_path(path).resolve() in _claims else make_run_folder)(path)

@@ -6,13 +6,15 @@
 __all__ = ['runs_table', 'plot_curves', 'plot_schedule', 'plot_filters', 'plot_confusion', 'plot_mistakes', 'write_report']
 
 # %% ../nbs/13_report.ipynb #58795306
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from .files import InputError, write_whole
+from .files import InputError, LOCK, claim_folder, leave_folder, user_path, write_whole
+from .images import Images
 from .loop import one_cycle
 from .runs import Run
 from torch import nn
@@ -25,9 +27,10 @@ def runs_table(
     def row(o):
         last = [f'{100*a:.2f}' for a in o.accuracies[-3:]]
         train = o.history['train_accuracy'].iloc[-1] if 'train_accuracy' in o.history and last else float('nan')
+        shown = ', '.join(last) or ('not measured' if len(o.history) else '')
         return {'run':o.path.name, 'iteration':o.iteration, 'parameters':f"{o.record['parameters']:,}", 'seed':o.seed,
-                'data':o.data['source'], 'validated on':o.data['validated_on'], 'epochs':len(o.accuracies),
-                'training':f'{100*train:.2f}', 'last three epochs':', '.join(last),
+                'data':o.data['source'], 'validated on':o.data['validated_on'], 'epochs':len(o.history),
+                'training':f'{100*train:.2f}', 'last three epochs':shown,
                 'target':{True:'met', False:'not met', None:'–'}[o.verdict.met]}
     return pd.DataFrame([row(o) for o in runs])
 
@@ -43,12 +46,15 @@ def plot_curves(
         color = f"C{sorted({r.iteration for r in runs}).index(o.iteration)}"
         label = f'iteration {o.iteration}' if o.iteration not in named else None
         named.add(o.iteration)
-        h = o.history
         for ax,valid,train,scale in ((ax_loss,'valid_loss','train_loss',1), (ax_acc,'accuracy','train_accuracy',100)):
-            ax.plot(h['epoch'], scale*h[valid], color=color, lw=width, marker='.', label=label)
-            ax.plot(h['epoch'], scale*h[train], color=color, lw=width, ls=':', alpha=.7)
-    worst = min(100*min(o.history[k].iloc[len(o.history)//4:].min() for k in ('accuracy','train_accuracy'))
-                for o in runs if len(o.history))
+            for column,look in ((valid, dict(lw=width, marker='.', label=label)),
+                                (train, dict(lw=width, ls=':', alpha=.7))):
+                if column in o.history: # accuracy may be none of the metrics
+                    y = o.history[column].astype(float)
+                    ax.plot(o.history['epoch'], scale*y.where(y.abs() < 1e15), color=color, **look)
+    shares = [o.history[k].iloc[len(o.history)//4:].min() for o in runs for k in ('accuracy', 'train_accuracy')
+              if k in o.history and o.history[k].notna().any()]
+    worst = 100*min(shares, default=.99)
     ax_loss.set(xlabel='epoch', ylabel='loss', yscale='log', title='loss')
     ax_acc.set(xlabel='epoch', ylabel='accuracy in %', ylim=(worst-.2, 100.05), title='accuracy')
     ax_acc.axhline(99.4, color='grey', lw=1, ls='--')
@@ -64,7 +70,7 @@ def plot_schedule(
     run:Run
 ) -> Figure:
     "Learning rate and momentum over the training."
-    r,share = run.recipe,np.linspace(0, 1, 301)
+    r,share = run.recipe,np.linspace(0, 1, 300, endpoint=False)
     lr = one_cycle(r.pct_start, r.lr/r.div, r.lr, r.lr/r.div_final)
     fig = Figure(figsize=(6, 3), layout='constrained')
     ax = fig.subplots()
@@ -134,36 +140,98 @@ def plot_mistakes(
         ax.set_title(f'{labels[i]} read as {read[i]}\n{100*sure[i]:.0f} % sure', fontsize=8)
     return fig
 
+# %% ../nbs/13_report.ipynb #rep00005
+def _pictures(run:Run, images:Images|None) -> tuple: # Figures by name, what is to be said of them, what is wrong
+    "What a page shows of a complete run. Raises `InputError` if its weights cannot be read, or its images are others."
+    figures,own = dict(schedule=plot_schedule(run)),run.record.get('departures', {}).get('network')
+    try:
+        net = run.model()
+    except InputError:
+        if not own:
+            raise
+        return figures, f'Its network is its own ({own}): there are no pictures of mistakes and filters.', None
+    if isinstance(net[0], nn.Conv2d):
+        figures['filters'] = plot_filters(net)
+    if not run.data.get('checksums'):
+        return figures, 'Its images were not those of this library: there is no picture of its mistakes.', None
+    if run.data['checksums'] != images.checksums:
+        raise InputError(f'{run.path} was trained on other images than those from {images.origin}: '
+                         'name them with --data')
+    x,probs,labels = run.predictions(images)
+    figures.update(confusion=plot_confusion(probs, labels), mistakes=plot_mistakes(x, probs, labels))
+    return figures, '', run.weights_depart(probs, labels)
+
+def _png(figure:Figure) -> bytes:
+    out = BytesIO()
+    figure.savefig(out, dpi=120)
+    return out.getvalue()
+
+# %% ../nbs/13_report.ipynb #rep00008
+def _page(runs:list, images:Images|None) -> tuple: # Text, pictures by file name, what is wrong
+    "The page of `runs`."
+    parts = ['# Runs', runs_table(runs).to_markdown(index=False, disable_numparse=True), '![Curves](curves.png)']
+    files,wrong,shown = {'curves.png':_png(plot_curves(runs))},[],set()
+    for o in runs:
+        if not o.complete or o.iteration in shown:
+            continue
+        name = f'iteration{o.iteration}'
+        try:
+            figures,note,departs = _pictures(o, images)
+        except InputError as e:
+            wrong.append(str(e))
+            parts += [f'## {o.path.name}', f'It cannot be shown: {e}.']
+            continue
+        shown.add(o.iteration)
+        wrong += filter(None, [departs])
+        parts += [f'## Iteration {o.iteration}, seed {o.seed}', str(o.verdict), *filter(None, [note, departs])]
+        parts += [f'![{k.capitalize()}]({name}-{k}.png)' for k in figures]
+        files.update({f'{name}-{k}.png':_png(v) for k,v in figures.items()})
+    return '\n\n'.join(parts)+'\n', files, wrong
+
+# %% ../nbs/13_report.ipynb #rep00007
+def _claim_report(out:str|Path) -> Path:
+    "Claim `out` for a report. Raises `InputError` if anything is in it but what a report left that was cut off."
+    out = user_path(out)
+    there = {o.name for o in out.iterdir()} if out.is_dir() else set()
+    if out.exists() and not out.is_dir() or there and (LOCK not in there or 'report.md' in there):
+        raise InputError(f'{out} is not an empty folder: name another with --out')
+    claim_folder(out)
+    if 'report.md' in [o.name for o in out.iterdir()]: # another report came to its end meanwhile
+        leave_folder(out)
+        raise InputError(f'{out} is not an empty folder: name another with --out')
+    return out
+
+def _write_files(out:Path, files:dict):
+    "Write `files` into `out`, all or, where that fails, none. Raises `InputError` then."
+    done = []
+    try:
+        for name,content in files.items():
+            done.append(out/name)
+            write_whole(out/name, content)
+    except OSError as e:
+        for o in done:
+            o.unlink(missing_ok=True)
+        raise InputError(f'{out} cannot be written: {e.strerror}; name another with --out') from e
+
 # %% ../nbs/13_report.ipynb #d0fdee25
 def write_report(
     runs:list, # `Run`s
     out:str|Path, # Folder for it, new or empty
-    load # A function that gives the `Images` of the runs
+    load, # A function that gives the `Images` of the runs
+    say=None # Called with a line for each run that is not as it should be; by default this is an error
 ) -> Path: # The page
-    "Write report.md and its pictures. Raises `InputError` if there is something else in `out`."
-    out = Path(out).expanduser()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f'{out} is not an empty folder: name another with --out')
-    shown = [o for i,o in enumerate(runs) if o.complete and o.iteration not in [r.iteration for r in runs[:i]]]
-    if not shown:
+    "Write report.md and its pictures. Raises `InputError` if there is something else in `out`, or no run to show."
+    if not any(o.complete for o in runs):
         raise InputError('none of these runs is complete')
-    images,figures = load(),{'curves':plot_curves(runs)}
-    parts = ['# Runs', runs_table(runs).to_markdown(index=False, disable_numparse=True), '![Curves](curves.png)']
-    for o in shown:
-        if o.data['checksums'] != images.checksums:
-            raise InputError(f'{o.path} was trained on other images than those from {images.origin}: '
-                             'name them with --data')
-        x,probs,labels = o.predictions(images)
-        drawn = dict(schedule=plot_schedule(o), confusion=plot_confusion(probs, labels),
-                     mistakes=plot_mistakes(x, probs, labels), filters=plot_filters(o.model()))
-        parts += [f'## Iteration {o.iteration}, seed {o.seed}', str(o.verdict)]
-        parts += [f'![{k.capitalize()}](iteration{o.iteration}-{k}.png)' for k in drawn]
-        figures.update({f'iteration{o.iteration}-{k}':v for k,v in drawn.items()})
+    out = _claim_report(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name,fig in figures.items():
-            fig.savefig(out/f'{name}.png', dpi=120)
-        write_whole(out/'report.md', ('\n\n'.join(parts)+'\n').encode())
-    except OSError as e:
-        raise InputError(f'{out} cannot be written: {e.strerror}; name another with --out') from e
+        images = load() if any(o.complete and o.data.get('checksums') for o in runs) else None
+        page,files,wrong = _page(runs, images)
+        if wrong and (say is None or not any(o.startswith('iteration') for o in files)):
+            raise InputError('; '.join(wrong))
+        _write_files(out, {**files, 'report.md':page.encode()})
+    finally:
+        leave_folder(out)
+    for o in wrong:
+        say(o)
     return out/'report.md'

@@ -6,146 +6,24 @@
 __all__ = ['RunRecorder', 'Run']
 
 # %% ../nbs/12_runs.ipynb #58795306
-import csv, json, os, platform, subprocess
-from dataclasses import asdict
-from importlib.metadata import version
+import csv, json
 from io import StringIO
 from pathlib import Path
 
-import pandas as pd
 import torch
 from fastai.callback.core import Callback
-from fastai.data.core import TfmdDL
-from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastcore.basics import patch
-from . import __version__
-from .callbacks import FreshStatistics, PatienceCallback
-from .compiling import compiler_command
-from .files import InputError, write_whole
+from .callbacks import PatienceCallback
+from .files import InputError, leave_folder, own_run_folder, said_by, user_path, write_whole
 from .images import Images
-from .learner import RecipeLearner, first_network, mnist_learner, recipe_transform
-from .loader import DigitDataset, DigitTransform, mnist_dls
-from .loop import OPTIMISERS, DigitLoss
-from .models import MODELS, num_params
-from .recipes import RECIPES, Recipe
+from .learner import mnist_learner
+from .loader import mnist_dls
+from .models import MODELS
+from .record import describe_run, plain_json, read_history, read_recipe, read_record, way_that_ran
 from .target import Verdict, not_for_target, target_verdict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
-
-# %% ../nbs/12_runs.ipynb #a1ba27b0
-def machine_info() -> dict: # JSON-compatible
-    "System, processor, cores and Python of this machine."
-    try:
-        info = Path('/proc/cpuinfo').read_text()
-    except OSError:
-        info = '' # not Linux
-    names = [o.partition(':')[2].strip() for o in info.splitlines() if o.startswith('model name')]
-    return dict(system=f'{platform.system()} {platform.machine()}', processor=(names or [platform.processor()])[0],
-                cores=os.cpu_count(), python=platform.python_version())
-
-def way_that_ran(
-    learn:RecipeLearner # In a training, after its first batch
-) -> dict: # JSON-compatible
-    "What computed passes and images: kernels (how many images side by side, by which compiler), torch, eager."
-    fast = vars(learn).get('fast_training')
-    ran = dict(way=fast.way, images=fast.images) if fast else dict(way='eager', images='torch')
-    ran['threads'] = torch.get_num_threads()
-    if fast and fast.way == 'kernels':
-        said = subprocess.run([*compiler_command(), '--version'], capture_output=True, text=True).stdout
-        ran.update(lanes=fast.compiled.lib.lanes(), compiler=said.partition('\n')[0])
-    return ran
-
-# %% ../nbs/12_runs.ipynb #dep00002
-_own_callbacks = {'TrainingLog', 'PatienceCallback', 'FastTraining', 'FreshStatistics', 'AveragedWeights'}
-_of_fastai = {'TrainEvalCallback', 'LeanCounter', 'Recorder', 'LeanRecorder', 'CastToTensor', 'LeanCast',
-              'LeanScheduler'}
-_onlookers = {'ProgressCallback', 'ConsoleProgress', 'CSVLogger', 'ShowGraphCallback', 'RunRecorder'}
-
-def _differs(asked:dict, there:dict) -> dict:
-    "What of `there` is not as `asked`; lists count as tuples."
-    plain = lambda o: tuple(o) if isinstance(o, list) else o # noqa: E731
-    return {k:v for k,v in there.items() if k not in asked or plain(v) != plain(asked[k])}
-
-def _network_departs(learn:RecipeLearner) -> str|None:
-    "How the network, as the training begins, is not the one that recipe and seed make."
-    ours,theirs = first_network(learn.recipe, learn.seed),learn.model
-    a,b = [{k:(v.shape, v.dtype) for k,v in o.state_dict().items()} for o in (ours, theirs)]
-    if type(ours) is not type(theirs) or a != b or f'{ours}' != f'{theirs}':
-        return f'{type(theirs).__name__} with {num_params(theirs):,} parameters'
-    same = (torch.equal(v, w.cpu()) for v,w in
-            zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
-    if not all(same):
-        return 'weights that are not those of the seed'
-    frozen = sum(not o.requires_grad for o in theirs.parameters())
-    return f'{frozen} frozen parameters' if frozen else None
-
-# %% ../nbs/12_runs.ipynb #dep00009
-def _callbacks_depart(learn:RecipeLearner) -> dict:
-    "Callbacks that are not the recipe's, and values of its own that are not as it says."
-    r,names = learn.recipe,{type(o).__name__ for o in learn.cbs}
-    expected = _own_callbacks if r.ema_decay is not None else _own_callbacks-{'AveragedWeights'}
-    asked = dict(averaged_weights=dict(decay=r.ema_decay, start=r.ema_start), patience=dict(patience=r.patience),
-                 fresh_statistics=dict(steps=FreshStatistics().steps))
-    values = {f'{name}.{k}':vars(vars(learn)[name]).get(k)
-              for name,o in asked.items() if name in vars(learn) for k in o}
-    told = {f'{name}.{k}':v for name,o in asked.items() for k,v in o.items()}
-    return dict(callbacks=sorted(names-_own_callbacks-_of_fastai-_onlookers), without=sorted(expected-names),
-                values=_differs(told, values))
-
-def _batch_size(loader) -> int|None: # fastai's name for it, or PyTorch's
-    return getattr(loader, 'bs', getattr(loader, 'batch_size', None))
-
-def _loader_departs(learn:RecipeLearner) -> dict:
-    "How the loaders are not those that the recipe asks for."
-    train,valid = learn.dls.loaders[:2]
-    tfms = [o for dl in (train, valid) for o in getattr(getattr(dl, 'after_batch', None), 'fs', [])]
-    more = {type(o).__name__ for o in tfms if not isinstance(o, (IntToFloatTensor, DigitTransform, Normalize))}
-    asked,size = recipe_transform(learn.recipe).amounts,_batch_size(train)
-    return dict(
-        loader=None if isinstance(train, TfmdDL) else f'{type(train).__module__}.{type(train).__name__}',
-        transforms=sorted(more), shuffle=None if getattr(train, 'shuffle', True) else 'off',
-        digit_transform=None if learn.transform.amounts == asked else str(learn.transform),
-        bs=None if size == learn.recipe.bs else size)
-
-# %% ../nbs/12_runs.ipynb #dep00010
-def departures(
-    learn:RecipeLearner # As a training begins
-) -> dict: # JSON-compatible, empty if nothing departs
-    "What of a training of `learn` is not as its recipe says."
-    r = learn.recipe
-    asked = dict(lr_max=r.lr, lr=r.lr, div=r.div, div_final=r.div_final, pct_start=r.pct_start, moms=r.moms, wd=r.wd,
-                 wd_bn_bias=False, start_epoch=0)
-    there = {k:getattr(learn, k) for k in ('lr', 'wd', 'moms', 'wd_bn_bias')}
-    loss = learn.loss_func if isinstance(learn.loss_func, DigitLoss) else None
-    found = dict(
-        fit=_differs(asked, learn.fit_args), learner=_differs(asked, there),
-        optimiser=None if learn.opt_func is OPTIMISERS[r.opt] else f'{learn.opt_func}',
-        loss=None if loss else getattr(learn.loss_func, '__name__', type(learn.loss_func).__name__),
-        label_smoothing=loss.func.label_smoothing if loss and loss.func.label_smoothing != r.label_smoothing else None,
-        network=_network_departs(learn), training=learn.trainings+1 if learn.trainings else None,
-        **_loader_departs(learn), **_callbacks_depart(learn))
-    return {k:v for k,v in found.items() if v}
-
-# %% ../nbs/12_runs.ipynb #dep00003
-RECORD_FORMAT = 2 # 1, which had no number, did not have `format`, `departures` and `ran`
-
-def describe_run(
-    learn:RecipeLearner # As a training begins
-) -> dict: # JSON-compatible
-    "Everything that decides what a training of `learn` gives: recipe, seed, data, versions and machine."
-    train,valid = learn.dls.train_ds,learn.dls.valid_ds
-    info,role = (train.info, valid.role) if isinstance(valid, DigitDataset) else (dict(source='custom'), 'other')
-    packages,other = ('torch', 'torchvision', 'fastai', 'fastcore'),departures(learn)
-    iteration = next((str(k) for k,v in RECIPES.items() if v == learn.recipe and not other), 'own')
-    return dict(
-        format=RECORD_FORMAT, iteration=iteration, departures=other,
-        recipe=asdict(learn.recipe), seed=learn.seed,
-        bs=_batch_size(learn.dls.train),
-        compile=getattr(vars(learn).get('fast_training'), 'compile', False), parameters=num_params(learn.model),
-        data=dict(info, training_images=len(train), validation_images=len(valid), validated_on=role),
-        versions=dict(mnist_small=__version__, **{o:version(o) for o in packages}),
-        machine=dict(machine_info(), device=str(getattr(learn.dls, 'device', 'cpu')), threads=torch.get_num_threads()))
 
 # %% ../nbs/12_runs.ipynb #91463d2e
 class RunRecorder(Callback):
@@ -154,9 +32,9 @@ class RunRecorder(Callback):
     _only_train_loop = True
 
     def __init__(self,
-        folder:str|Path # From `make_run_folder`
+        folder:str|Path # From `make_run_folder`, or one without a run, which is claimed as the training begins
     ):
-        self.folder,self.trained,self.done,self.record,self.first = Path(folder),False,False,None,0
+        self.folder,self.trained,self.done,self.record,self.first = user_path(folder),False,False,None,0
 
     def before_fit(self):
         self.trained = False
@@ -168,9 +46,10 @@ class RunRecorder(Callback):
             print(f'{self.folder} holds the record of one training already: this one is not recorded.', flush=True)
             self.done = True
             return
-        self.trained,self.first = True,len(self.learn.training_log.history)
-        self.record = dict(describe_run(self.learn), epochs=self.n_epoch)
-        self._write('recipe.json', json.dumps(self.record, indent=1, default=str)+'\n')
+        own_run_folder(self.folder)
+        self.first = len(self.learn.training_log.history)
+        self.record,self.trained = dict(describe_run(self.learn), epochs=self.n_epoch),True
+        self._write_record()
 
     def after_epoch(self):
         history = self.learn.training_log.history[self.first:]
@@ -178,83 +57,97 @@ class RunRecorder(Callback):
             return
         if 'ran' not in self.record:
             self.record['ran'] = way_that_ran(self.learn)
-            self._write('recipe.json', json.dumps(self.record, indent=1, default=str)+'\n')
+            self._write_record()
         text = StringIO()
         table = csv.DictWriter(text, list(history[0]), lineterminator='\n')
         table.writeheader()
         table.writerows({k:round(v, 6) if isinstance(v, (int, float)) else v for k,v in o.items()} for o in history)
-        self._write('history.csv', text.getvalue())
+        self._write('history.csv', text.getvalue().encode())
 
 # %% ../nbs/12_runs.ipynb #91463d2f
 @patch
-def _write(self:RunRecorder, name:str, text:str):
-    write_whole(self.folder/name, text.encode())
+def _write(self:RunRecorder, name:str, content:bytes):
+    try:
+        write_whole(self.folder/name, content)
+    except OSError as e:
+        raise InputError(f'{self.folder/name} cannot be written: {e.strerror}') from e
+
+@patch
+def _write_record(self:RunRecorder):
+    self._write('recipe.json', (json.dumps(self.record, indent=1, default=plain_json)+'\n').encode())
 
 @patch
 def after_fit(self:RunRecorder):
     if not self.trained:
         return
-    self.trained = False
     state = {k:v.detach().cpu().contiguous() for k,v in self.model.state_dict().items()}
     # so that nobody takes other weights for MNIST's
-    source = getattr(self.dls.train_ds, 'info', dict(source='custom'))['source']
-    write_whole(self.folder/'model.safetensors', save(state, metadata=dict(source=source)))
+    self._write('model.safetensors', save(state, metadata=dict(source=self.record['data']['source'])))
+    self.after_interrupt()
 
 @patch
 def after_interrupt(self:RunRecorder):
     "The run stays as it was when it was cut off."
+    if self.trained:
+        leave_folder(self.folder)
     self.trained = False
 
 # %% ../nbs/12_runs.ipynb #3e14db57
 class Run:
-    "What a training left in its folder. Raises `InputError` if that cannot be read."
+    "What a training left in its folder. Raises `InputError` if that cannot be read, or is not what it should be."
     def __init__(self,
         path:str|Path # A run folder
     ):
-        self.path = Path(path).expanduser()
+        self.path = user_path(path)
         if not (self.path/'recipe.json').is_file():
             raise InputError(f'{path} holds no run: it has no recipe.json')
         try:
-            self.record = json.loads((self.path/'recipe.json').read_text())
-            self.recipe = Recipe(**{**self.record['recipe'], 'moms':tuple(self.record['recipe']['moms'])})
-            history = self.path/'history.csv'
-            self.history = pd.read_csv(history) if history.exists() else pd.DataFrame(dict(accuracy=[]))
-            self.seed,self.iteration,self.data = [self.record[o] for o in ('seed', 'iteration', 'data')]
-            self.accuracies = [float(o) for o in self.history['accuracy']]
-            self.format = int(self.record.get('format', 1)) # folders of before 0.2 have none
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            raise InputError(f'{path} holds a run that cannot be read: {type(e).__name__}: {e}') from e
-        if self.format > RECORD_FORMAT:
-            raise InputError(f'{path} was written by a newer mnist_small (format {self.format}): update this one')
+            self.record = read_record(self.path)
+            self.recipe = read_recipe(self.record['recipe'])
+            self.history = read_history(self.path, self.record)
+        except (OSError, ValueError) as e:
+            raise InputError(f'{path} holds a run that cannot be read: {e}') from e
+        self.seed,self.iteration,self.data = [self.record[o] for o in ('seed', 'iteration', 'data')]
+        self.format = self.record['format']
+        there = 'accuracy' in self.history and not self.history['accuracy'].isna().any()
+        self.accuracies = [float(o) for o in self.history['accuracy']] if there else [] # or it was not measured
 
     @property
     def complete(self) -> bool:
         "Whether the training came to its end."
-        return bool(self.accuracies) and (self.path/'model.safetensors').exists()
+        return len(self.history) > 0 and (self.path/'model.safetensors').exists()
 
     @property
     def verdict(self) -> Verdict:
         "The run held against the target."
         reason = not_for_target(self.data['source'], self.data['source'], self.data['validated_on'])
+        if len(self.history) and not self.accuracies:
+            reason = reason or 'accuracy is not among the metrics'
         return Verdict(None, reason) if reason else target_verdict(self.accuracies, self.record['parameters'])
 
     def __repr__(self):
-        state = f'{len(self.accuracies)} epochs' if self.complete else f'cut off after {len(self.accuracies)} epochs'
+        n = len(self.history)
+        state = f'{n} epochs' if self.complete else f'cut off after {n} epochs'
         return f'<Run {self.path.name}: iteration {self.iteration}, seed {self.seed}, {state}>'
 
 # %% ../nbs/12_runs.ipynb #4d5b49ae
 @patch
 def model(self:Run) -> nn.Module: # In evaluation mode
-    "The network with the weights that the run ended with."
+    "The network with the weights that the run ended with. Raises `InputError` if they are not there, or others."
     if not self.complete:
         raise InputError(f'{self.path} holds no weights: its training was cut off')
+    file = self.path/'model.safetensors'
     try:
         net = MODELS[self.recipe.model]()
-        net.load_state_dict(load_file(self.path/'model.safetensors'))
+        state = load_file(file)
+        net.load_state_dict(state)
     except (OSError, SafetensorError) as e:
-        raise InputError(f'the weights in {self.path} cannot be read: {e}') from e
+        raise InputError(f'the weights in {self.path} cannot be read: model.safetensors: {said_by(e)}') from e
     except (KeyError, RuntimeError) as e:
-        raise InputError(f'the weights in {self.path} are not those of {self.recipe.model}') from e
+        raise InputError(f'the weights in {self.path} (model.safetensors) are not those of {self.recipe.model}') from e
+    for k,v in state.items():
+        if not v.isfinite().all():
+            raise InputError(f'the weights in {self.path} (model.safetensors) are not all numbers: {k}')
     return net.eval()
 
 @patch
@@ -267,3 +160,21 @@ def predictions(self:Run,
     with learn.no_bar(), learn.no_logging():
         probs,labels = learn.get_preds()
     return dls.valid_ds.x, torch.Tensor(probs), torch.as_tensor(labels).long()
+
+# %% ../nbs/12_runs.ipynb #run00009
+@patch
+def weights_depart(self:Run,
+    probs:torch.Tensor, # (n,10) probabilities, as from `Run.predictions`
+    labels:torch.Tensor # (n,)
+) -> str|None: # None if all is well, or the accuracy was not measured
+    "How the accuracy of the weights is more than 0.05 points off that of the history."
+    if not self.accuracies:
+        return None
+    found = float((probs.argmax(1) == labels).float().mean())
+    loss = self.history['valid_loss'].astype(float)
+    epochs = {len(self.accuracies)-1, self.accuracies.index(max(self.accuracies)),
+              *([int(loss.argmin())] if loss.notna().any() else [])}
+    if min(abs(self.accuracies[o]-found) for o in epochs) <= .0005+1e-9:
+        return None
+    return (f'the weights in {self.path} (model.safetensors) are not those of its history: they read {100*found:.2f} % '
+            f'rightly, and history.csv says {100*self.accuracies[-1]:.2f} %')

@@ -6,49 +6,157 @@
 __all__ = ['sweep']
 
 # %% ../nbs/14_sweep.ipynb #58795306
-import time
+import os, pickle, signal, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 
 import torch
-from .files import InputError, RUN_FILES, make_run_folder
+from .files import InputError, RUN_FILES, claim_folder, leave_folder, said_by, user_path
 from .images import load_images
 from .learner import mnist_learner
 from .loader import mnist_dls
 from .recipes import Recipe, get_recipe
 from .runs import Run, RunRecorder
 from .speed import FastTraining
+from .state import checked_seed
 
 # %% ../nbs/14_sweep.ipynb #21249b8a
+MOST_SEEDS = 10_000 # in one sweep: a slip of the finger names more, and fills the memory
+
 def parse_seeds(
     text:str # '0-19', '3', or '0-4,7'
 ) -> list:
-    "The seeds that `text` names, in order. Raises `InputError` if it names none."
-    seeds = []
+    "The seeds that `text` names, in order, each once. Raises `InputError` if it names none, or far too many."
+    seeds = set()
     for part in text.split(','):
-        first,_,last = part.partition('-')
-        if not first.isdecimal() or (last and not last.isdecimal()) or part.endswith('-'):
-            raise InputError(f'{text!r} names no seeds: say 0-19, or 0-4,7')
-        seeds += range(int(first), int(last or first)+1)
-    if not seeds:
-        raise InputError(f'{text!r} names no seeds: say 0-19, or 0-4,7')
-    return sorted(set(seeds))
+        first,dash,last = part.strip().partition('-')
+        ends = [o.lstrip('0')[:20] or '0' for o in (first, last if dash else first) if o.isdecimal()]
+        if len(ends) < 2 or int(ends[1]) < int(ends[0]):
+            raise InputError(f'{part.strip()!r} in {text[:40]!r} names no seeds: say 0-19, or 0-4,7')
+        first,last = [checked_seed(int(o)) for o in ends]
+        if last-first >= MOST_SEEDS or len(seeds) > MOST_SEEDS:
+            raise InputError(f'{text[:40]!r} names more than {MOST_SEEDS:,} seeds: name fewer')
+        seeds.update(range(first, last+1))
+    return sorted(seeds)
+
+def checked_seeds(seeds) -> list:
+    "`seeds`, each once, as Python's integers. Raises `InputError` for what is none, or for far too many."
+    if hasattr(seeds, '__len__') and len(seeds) > MOST_SEEDS:
+        raise InputError(f'{len(seeds):,} seeds are more than {MOST_SEEDS:,}: name fewer')
+    return list(dict.fromkeys(checked_seed(o) for o in seeds))
 
 # %% ../nbs/14_sweep.ipynb #3bd3ee50
 def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|str|None,
            threads:int) -> tuple:
-    "One run, in a process of its own. Returns its seed, and why it failed or None."
+    "One run. Returns its seed, and why it failed or None."
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
+        claim_folder(folder)
+        if (folder/'model.safetensors').exists() and Run(folder).complete:
+            raise InputError(f'{folder} holds a run that another training has left there meanwhile')
         for o in RUN_FILES:
-            (folder/o).unlink(missing_ok=True) # what a run that was cut off has left
-        images = load_images(data)
-        dls = mnist_dls(images=images, bs=recipe.bs, valid=valid)
-        learn = mnist_learner(recipe, dls, seed=seed, compile=compile, cbs=RunRecorder(make_run_folder(folder)))
+            (folder/o).unlink(missing_ok=True)
+        dls = mnist_dls(images=load_images(data), bs=recipe.bs, valid=valid)
+        learn = mnist_learner(recipe, dls, seed=seed, compile=compile, cbs=RunRecorder(folder))
         with learn.no_bar(), learn.no_logging():
             learn.fit_one_cycle(epochs)
     except Exception as e:
-        return seed, f'{type(e).__name__}: {e}'.splitlines()[0] # whatever it is, the others go on
+        return seed, f'{type(e).__name__}: {said_by(e)}' # whatever it is, the others go on
+    finally:
+        leave_folder(folder)
+        torch.set_num_threads(before)
     return seed, None
+
+# %% ../nbs/14_sweep.ipynb #swp00002
+_START = ('import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); '
+          'from mnist_small.sweep import train_asked; train_asked()')
+
+def train_asked():
+    "Train what is asked for on the standard input and answer on the standard output, until the input ends."
+    answers,asked = os.fdopen(os.dup(1), 'wb'),SimpleQueue()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # nothing that is printed comes between
+    def listen():
+        while True:
+            try:
+                asked.put(pickle.load(sys.stdin.buffer))
+            except EOFError:
+                os._exit(0)
+            except Exception as e:
+                asked.put(e)
+    Thread(target=listen, daemon=True).start()
+    while True:
+        task = asked.get()
+        if isinstance(task, Exception): # what was asked cannot be read
+            raise task
+        pickle.dump(_train(*task), answers)
+        answers.flush()
+
+# %% ../nbs/14_sweep.ipynb #3762fbab
+class _Trainer:
+    "A process that trains one run after another; a new one takes its place if it is killed."
+    def __init__(self, threads:int):
+        names = 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'
+        self.env,self.process,self.over = {**os.environ, **dict.fromkeys(names, str(threads))},None,False
+
+    def _send(self, o):
+        pickle.dump(o, self.process.stdin)
+        self.process.stdin.flush()
+
+    def train(self, task:tuple) -> tuple: # As `_train`
+        if self.over:
+            return task[2], 'was not begun'
+        try:
+            if self.process is None:
+                # warnings are for the programmer, who sees them once, in the process that asks
+                self.process = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', _START], env=self.env,
+                                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+                self._send(sys.path)
+            self._send(task)
+            return pickle.load(self.process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return task[2], _how_it_ended(self.end())
+
+    def end(self, over:bool=False) -> int: # The exit status
+        self.over = self.over or over
+        process,self.process = self.process,None
+        if process is None:
+            return 0
+        status = process.poll()
+        process.kill()
+        process.communicate()
+        return process.returncode if status is None else status
+
+# %% ../nbs/14_sweep.ipynb #swp00003
+def _how_it_ended(status:int) -> str:
+    "What became of a process that did not answer."
+    if status >= 0:
+        return f'its process ended with exit status {status}'
+    name = signal.Signals(-status).name
+    return f'its process was killed ({name})'+', as happens where memory runs out: try fewer --jobs'*(name == 'SIGKILL')
+
+def _side_by_side(tasks:list, jobs:int, threads:int):
+    "What `_train` returns for each of `tasks`, as they end, from `jobs` processes."
+    trainers,free = [_Trainer(threads) for _ in range(jobs)],SimpleQueue()
+    for o in trainers:
+        free.put(o)
+    def train(task):
+        trainer = free.get()
+        try:
+            return trainer.train(task)
+        finally:
+            free.put(trainer)
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for o in as_completed([pool.submit(train, o) for o in tasks]):
+                yield o.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for o in trainers:
+                o.end(over=True)
 
 # %% ../nbs/14_sweep.ipynb #02f001ea
 def _present(folder:Path, asked:dict) -> bool:
@@ -57,7 +165,8 @@ def _present(folder:Path, asked:dict) -> bool:
         return False
     run = Run(folder)
     there = dict(recipe=run.recipe, epochs=run.record['epochs'], valid=run.data['validated_on'],
-                 data=run.data['checksums'], compile=run.record['compile'], threads=run.record['machine']['threads'])
+                 data=run.data.get('checksums'), compile=run.record['compile'],
+                 threads=run.record['machine']['threads'])
     other = [k for k in asked if there[k] != asked[k]]
     if other:
         raise InputError(f'{folder} holds a run that differs in {", ".join(other)}: '
@@ -69,6 +178,12 @@ def _ended(seed:int, said:str, done:int, total:int, before:int, spent:float) -> 
     "The line for a run that ended: what it came to, and how many minutes the others will take."
     left = spent/(done-before)*(total-done)
     return f'seed {seed}: {said}  ({done} of {total} runs, {spent/60:.1f} min, about {left/60:.1f} to go)'
+
+def _jobs(jobs:int, missing:int) -> int:
+    "How many processes `jobs` comes to; as in joblib, -1 is one for each core. Raises `InputError` if it is none."
+    if not isinstance(jobs, int) or jobs == 0:
+        raise InputError(f'jobs={jobs!r} runs nothing: say 1 or more')
+    return max(1, min(jobs if jobs > 0 else os.cpu_count()+1+jobs, missing))
 
 # %% ../nbs/14_sweep.ipynb #8fa99bee
 def sweep(
@@ -84,28 +199,28 @@ def sweep(
     threads:int=1 # For each run
 ) -> list: # A complete `Run` for each seed that did not fail
     "Train with each of `seeds` what is not in `folder` yet."
-    from joblib import Parallel, delayed, parallel_config # here, because few who import this module sweep
-    from joblib.externals.loky import get_reusable_executor, process_executor
-    recipe = get_recipe(recipe)
+    recipe,seeds,folder = get_recipe(recipe),checked_seeds(seeds),user_path(folder)
     epochs = recipe.epochs if epochs is None else epochs
     images = load_images(data)
     mnist_dls(images=images, valid=valid) # raises `InputError` for an unknown `valid`
     asked = dict(recipe=recipe, epochs=epochs, valid=valid, data=images.info['checksums'],
                  compile=FastTraining(compile).compile, threads=threads)
-    folders = {o:Path(folder).expanduser()/f'seed-{o:02}' for o in seeds}
-    missing = [o for o,f in folders.items() if not _present(f, asked)]
-    before,start = len(seeds)-len(missing),time.time()
-    if before:
-        say(f'{before} of {len(seeds)} runs are there already')
-    trainings = (delayed(_train)(folders[o], recipe, o, epochs, data, valid, compile, threads) for o in missing)
+    folders = {o:folder/f'seed-{o:02}' for o in seeds}
+    here = jobs == 1
+    _jobs(jobs, 1)
+    if not all(_present(o, asked) for o in folders.values()):
+        claim_folder(folder)
     try:
-        with parallel_config('loky', inner_max_num_threads=threads):
-            ended = Parallel(jobs, return_as='generator_unordered')(trainings)
+        missing = [o for o,f in folders.items() if not _present(f, asked)]
+        before,start = len(seeds)-len(missing),time.time()
+        if before:
+            say(f'{before} of {len(seeds)} runs are there already')
+        tasks = [(folders[o], recipe, o, epochs, data, valid, compile, threads) for o in missing]
+        ended = (_train(*o) for o in tasks) if here else _side_by_side(tasks, _jobs(jobs, len(missing)), threads)
+        with closing(ended):
             for done,(seed,failure) in enumerate(ended, before+1):
                 said = failure or f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
                 say(_ended(seed, said, done, len(seeds), before, time.time()-start))
-    except process_executor.TerminatedWorkerError:
-        say('A process was killed, and the runs beside it ended with it: call again to finish.')
     finally:
-        get_reusable_executor().shutdown() # its processes would stay for minutes
+        leave_folder(folder)
     return [Run(o) for o in folders.values() if _present(o, asked)]
