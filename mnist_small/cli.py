@@ -21,6 +21,7 @@ def _parser(func): # An `ArgumentParser`
     from inspect import Parameter
     from fastcore.docments import docments
     parser = ArgumentParser(prog=func.__name__, description=func.__doc__)
+    parser.print_help = lambda: print(parser.format_help(), end='', flush=True) # argparse's own hides that it cannot
     for name,o in docments(func, full=True, returns=False).items():
         if o.default is Parameter.empty:
             parser.add_argument(name, nargs='+', help=o.docment)

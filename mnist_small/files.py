@@ -11,8 +11,6 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from fastcore.xdg import xdg_cache_home
-
 # %% ../nbs/00_files.ipynb #21249b8a
 class InputError(ValueError):
     "What was asked for cannot be done; the message says why and what to do."
@@ -44,6 +42,7 @@ def write_whole(
 # %% ../nbs/00_files.ipynb #4e1d3524
 def cache_dir() -> Path: # The folder that downloads and compiled code are kept in
     "`mnist_small` in the user's cache folder (`XDG_CACHE_HOME`, by default `~/.cache`)."
+    from fastcore.xdg import xdg_cache_home # here, because it brings more than all that --help needs
     return xdg_cache_home()/'mnist_small'
 
 # %% ../nbs/00_files.ipynb #f100000b

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/11a_record.ipynb #9e33a28d
+# %% ../nbs/11a_record.ipynb #44fada7c
 import csv, json, os, platform, re, subprocess
 from dataclasses import MISSING, asdict, fields
 from importlib.metadata import version
@@ -122,7 +122,7 @@ def departures(
         **_loader_departs(learn), **_callbacks_depart(learn))
     return {k:v for k,v in found.items() if v}
 
-# %% ../nbs/11a_record.ipynb #fcd003c7
+# %% ../nbs/11a_record.ipynb #fc959cd3
 def data_info(
     learn:RecipeLearner
 ) -> dict: # JSON-compatible
@@ -204,7 +204,7 @@ def read_recipe(told:dict) -> Recipe:
         raise ValueError(f'recipe.json: recipe.opt is {told["opt"]!r}, not one of {", ".join(OPTIMISERS)}')
     return Recipe(**told)
 
-# %% ../nbs/11a_record.ipynb #a082fd26
+# %% ../nbs/11a_record.ipynb #b7da192b
 def read_record(path:Path) -> dict:
     "What recipe.json in `path` says. Raises `ValueError` with what is wrong in it."
     try:
@@ -239,9 +239,10 @@ def read_history(path:Path, told:dict) -> pd.DataFrame: # A row for each epoch
     if not (path/'history.csv').exists():
         return pd.DataFrame({o:[] for o in needed})
     try:
-        head,*rows = [o for o in csv.reader(StringIO((path/'history.csv').read_text(encoding='utf-8-sig'))) if o]
+        rows = [o for o in csv.reader(StringIO((path/'history.csv').read_text(encoding='utf-8-sig'))) if o]
     except (ValueError, csv.Error) as e:
         raise ValueError(f'history.csv is no table: {e}') from e
+    head,rows = rows[0] if rows else [],rows[1:]
     for o in needed:
         if head.count(o) != 1:
             by = ', one of the metrics in recipe.json' if o in metrics else ''
@@ -261,7 +262,7 @@ def read_history(path:Path, told:dict) -> pd.DataFrame: # A row for each epoch
         raise ValueError('history.csv: accuracy is missing in some epochs')
     return pd.DataFrame(table).replace({None:float('nan')})
 
-# %% ../nbs/11a_record.ipynb #a7c33366
+# %% ../nbs/11a_record.ipynb #16b3c5bc
 def _cell(column:str, text:str, line:int):
     "What stands in a cell: a number, None for what was not measured, or text in columns that nothing is made of."
     try:

@@ -157,6 +157,9 @@ def _pictures(run:Run, images:Images|None) -> tuple: # Figures by name, what is 
     if run.data['checksums'] != images.checksums:
         raise InputError(f'{run.path} was trained on other images than those from {images.origin}: '
                          'name them with --data')
+    if run.data['source'] != images.source:
+        raise InputError(f'{run.path}: recipe.json: data.source is {run.data["source"]}, and its checksums are those '
+                         f'of {images.source}')
     x,probs,labels = run.predictions(images)
     figures.update(confusion=plot_confusion(probs, labels), mistakes=plot_mistakes(x, probs, labels))
     return figures, '', run.weights_depart(probs, labels)
