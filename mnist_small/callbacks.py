@@ -144,21 +144,20 @@ class FreshStatistics(Callback):
         if not (self.young and learn.training):
             return
         averaged = min(learn.train_iter, _steps_before(learn)-self.start*learn.n_epoch*learn.n_iter)
-        self.young = self.due = averaged < self.steps
-        if not self.due:
+        if averaged >= self.steps:
+            self.young = self.due = False
             self.batches.clear()
             return
-        self.batches.append(learn.xb)
-        if sum(len(o[0]) for o in self.batches)-len(self.batches[0][0]) >= self.images:
+        if not self.due: # in each batch it would take long: fastai looks for the name in learner and network
+            self.due = True
+        self.batches.append((len(learn.xb[0]), learn.xb))
+        if sum(n for n,_ in self.batches)-self.batches[0][0] >= self.images:
             self.batches.popleft()
 
     def before_validate(self):
         if self.due and not _finding_lr(self):
-            renew_statistics(self.model, self.batches, self.norms)
+            renew_statistics(self.model, [o for _,o in self.batches], self.norms)
         self.due = False
-
-    def after_train(self):
-        self.norms = _trained_norms(self.model)
 
     def after_fit(self):
         if self.due: # it ended in the middle of an epoch
@@ -169,6 +168,10 @@ class FreshStatistics(Callback):
     after_interrupt = after_fit
 
 # %% ../nbs/09_callbacks.ipynb #fresh007
+@patch
+def after_train(self:FreshStatistics):
+    self.norms = _trained_norms(self.model)
+
 @patch
 def before_fit(self:FreshStatistics):
     self.batches.clear()

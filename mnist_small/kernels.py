@@ -7,12 +7,13 @@ __all__ = ['Kernels']
 
 # %% ../nbs/05_kernels.ipynb #kern0004
 import ctypes, weakref
+from operator import attrgetter, contains, getitem, is_, itemgetter
 
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .compiling import compiled_library
-from .models import DigitNet, Stage, UnsupportedNetwork, network_stages
+from .models import STAGE_ATTRIBUTES, DigitNet, Stage, UnsupportedNetwork, network_stages
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
@@ -64,6 +65,78 @@ def _readable(s:Stage, tensors:tuple) -> bool:
             return False
     return True
 
+# %% ../nbs/05_kernels.ipynb #kern0081
+_modes = 'training', '_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks'
+_vars,_form = attrgetter('__dict__'),attrgetter('shape', 'dtype')
+
+class _Known:
+    "A network that the kernels fit, as it is now."
+    def __init__(self,
+        model:DigitNet,
+        stages:list, # Of `network_stages`
+        tensors:list # Of `_tensors`, for each stage
+    ):
+        self.layers = [model, *model]
+        self.kinds,self.vars = [*map(type, self.layers)],[*map(_vars, self.layers)]
+        self.readers = [itemgetter(*_modes, *STAGE_ATTRIBUTES.get(o, ())) for o in self.kinds]
+        self.values,self.hooks = self._values(),[o[k] for o in self.vars for k in _modes[1:]]
+        self.training,self.drops = model.training,model.training and any(s.drop for s in stages)
+        self.classes = stages[-1].conv.out_channels
+        self.shapes = [[None if t is None else t.shape for t in o[:4]] for o in tensors]
+        self.pointers = (_Weights*len(stages))(*map(_addresses, tensors))
+        self.numbers = (_Numbers*len(stages))(*[
+            (s.norm.momentum if s.norm else 0., s.norm.eps if s.norm else 0.,
+             s.drop.p if s.drop and model.training else 0., model.training) for s in stages])
+        self._find(stages)
+
+    def _values(self) -> list: # Of tuples, for each layer
+        return [f(o) for f,o in zip(self.readers, self.vars, strict=True)]
+
+# %% ../nbs/05_kernels.ipynb #kern0082
+_kept = (('weight', 'bias'), ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'))
+
+@patch
+def _find(self:_Known, stages:list):
+    "Note where the tensors are kept, weights first, and what they are."
+    names = [(o, k) for s in stages for o,ks in zip(s[0:5:4], _kept, strict=True) if o for k in ks]
+    names.sort(key=lambda o: (getattr(*o) is None, o[1] not in _kept[0]))
+    found = [getattr(*o) for o in names]
+    self.types,tensors = [*map(type, found)],[o for o in found if o is not None]
+    self.n,self.weights = len(tensors),sum(k in _kept[0] for _,k in names[:len(tensors)])
+    self.forms,self.addresses = [*map(_form, tensors)],[o.data_ptr() for o in tensors]
+    self.homes = [(vars(o), k) for o in {o for o,_ in names} for k in ('_parameters', '_buffers')]
+    self.held,self.places,self.absent = [getitem(*o) for o in self.homes],[],[(o, 'forward') for o in self.vars]
+    for o,k in names:
+        ways = vars(o),o._parameters,o._buffers # in which torch looks for an attribute
+        way = [k in w for w in ways].index(True)
+        self.places.append((ways[way], k))
+        self.absent += [(w, k) for w in ways[:way]]
+    self.homes,self.places,self.absent = [[*zip(*o, strict=True)] for o in (self.homes, self.places, self.absent)]
+
+# %% ../nbs/05_kernels.ipynb #kern0088
+@patch
+def lasts(self:_Known) -> bool: # Whether nothing that it knows can change inside
+    return all(isinstance(o, (int, float, str, tuple, type(None))) for v in self.values for o in (v[0], *v[5:]))
+
+@patch
+def tensors(self:_Known) -> list|None:
+    "Weights, buffers; None unless all is as it was found."
+    model = self.layers[0]
+    layers = [model, *model._modules.values()]
+    if (layers != self.layers or [*map(type, layers)] != self.kinds or not all(map(is_, map(_vars, layers), self.vars))
+            or any(self.hooks) or self._values() != self.values or any(map(contains, *self.absent))
+            or not all(map(is_, map(getitem, *self.homes), self.held))):
+        return None
+    found = [*map(dict.get, *self.places)]
+    if [*map(type, found)] != self.types:
+        return None
+    found = found[:self.n]
+    try:
+        there = [*map(Tensor.data_ptr, found)] == self.addresses # so on the CPU
+    except RuntimeError: # another layout, which has no address
+        return None
+    return found if there and [*map(_form, found)] == self.forms and all(map(Tensor.is_contiguous, found)) else None
+
 # %% ../nbs/05_kernels.ipynb #kern0041
 class _Workspace:
     "Room for what a batch leaves behind."
@@ -82,18 +155,12 @@ class _Workspace:
             return False
 
     def forward(self,
-        stages:list, # Of `network_stages`
-        tensors:list, # Of `_tensors`, for each stage
-        x:Tensor, # (n,c,h,w)
-        training:bool
+        known:_Known,
+        x:Tensor # (n,c,h,w)
     ) -> Tensor: # Logits, (n,classes)
-        drops = [s.drop for s in stages if s.drop and training]
-        seed = int(torch.randint(2**63-1, (), dtype=torch.int64, device='cpu')) if drops else 0
-        numbers = [(s.norm.momentum if s.norm else 0., s.norm.eps if s.norm else 0.,
-                    s.drop.p if s.drop and training else 0., training) for s in stages]
-        logits = torch.empty(len(x), stages[-1].conv.out_channels, dtype=torch.float32, device='cpu')
-        pointers,numbers = (_Weights*len(stages))(*map(_addresses, tensors)),(_Numbers*len(stages))(*numbers)
-        self.lib.forward(self.net, x.data_ptr(), pointers, numbers, seed, logits.data_ptr())
+        seed = int(torch.randint(2**63-1, (), dtype=torch.int64, device='cpu')) if known.drops else 0
+        logits = torch.empty(len(x), known.classes, dtype=torch.float32, device='cpu')
+        self.lib.forward(self.net, x.data_ptr(), known.pointers, known.numbers, seed, logits.data_ptr())
         return logits
 
 # %% ../nbs/05_kernels.ipynb #kern0072
@@ -111,9 +178,9 @@ def backward(self:_Workspace,
 # %% ../nbs/05_kernels.ipynb #kern0042
 class _Pass(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, work, stages, tensors, x, *weights): # x: (n,c,h,w); weights: those of `tensors` with gradients
-        logits = work.forward(stages, tensors, x, True)
-        ctx.work,ctx.shapes = work,[[None if t is None else t.shape for t in o[:4]] for o in tensors]
+    def forward(ctx, work, known, x, *weights): # x: (n,c,h,w); weights: the tensors that get gradients
+        logits = work.forward(known, x)
+        ctx.work,ctx.shapes = work,known.shapes
         ctx.save_for_backward(torch.empty(0, device='cpu')) # torch frees it together with the graph
         work.graph = weakref.ref(ctx)
         return logits
@@ -123,7 +190,7 @@ class _Pass(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError('the kernels have no second derivatives: train with compile=False for create_graph=True')
         _ = ctx._raw_saved_tensors # torch's error if the graph was freed
-        return None, None, None, None, *ctx.work.backward(grad, ctx.shapes)
+        return None, None, None, *ctx.work.backward(grad, ctx.shapes)
 
 # %% ../nbs/05_kernels.ipynb #kern0015
 class Kernels:
@@ -134,7 +201,7 @@ class Kernels:
         shape:tuple # Of its batches in training, (n,c,h,w)
     ):
         "Compile. Raises `UnsupportedNetwork` if there are no kernels for this, `RuntimeError` if compiling fails."
-        self.model,self.shape,self.workspaces = model,torch.Size(shape),[]
+        self.model,self.shape,self.workspaces,self.known = model,torch.Size(shape),[],None
         stages = network_stages(model, shape)
         self.compiled,self.lib = [_numbers(o) for o in stages],_library(stages)
         if shape[0] < 1 or shape[0]%self.lib.lanes():
@@ -156,25 +223,36 @@ class Kernels:
         work = self._workspace() if ready else None
         if work is None:
             return self.model._call_impl(x)
-        stages,tensors = ready
-        if self.model.training:
-            weights = [t for o in tensors for t in o[:4] if t is not None]
-            logits = _Pass.apply(work, stages, tensors, x.contiguous(), *weights)
+        known,tensors = ready
+        if known.training:
+            logits = _Pass.apply(work, known, x.contiguous(), *tensors[:known.weights])
         else:
-            logits = self._evaluate(work, stages, tensors, x.contiguous())
+            logits = self._evaluate(work, known, x.contiguous())
         self.workspaces.append(work)
         return logits
 
 # %% ../nbs/05_kernels.ipynb #kern0016
 @patch
 def _ready(self:Kernels, x:Tensor) -> tuple|None:
-    "Stages and their tensors as they are now; None if the kernels would not give what the network gives."
+    "The network and its tensors as they are now; None if the kernels would not give what the network gives."
     m = self.model
     sized = x.shape == self.shape if m.training else not torch.is_grad_enabled() and x.shape[1:] == self.shape[1:]
-    if not (sized and type(x) is Tensor and x.dtype == torch.float32 and x.device.type == 'cpu' and not x.requires_grad
+    if not (sized and type(x) is Tensor and x.dtype == torch.float32 and x.is_cpu and not x.requires_grad
             and x.layout is torch.strided and not torch.is_autocast_enabled('cpu')
             and not torch._C._are_functorch_transforms_active() and not _has_any_global_hook()):
         return None
+    known = self.known
+    tensors = known and known.tensors()
+    if not tensors:
+        known = self._look()
+        self.known = known if known and known.lasts() else None
+        tensors = known and known.tensors()
+    return (known, tensors) if tensors else None
+
+@patch
+def _look(self:Kernels) -> _Known|None:
+    "The network as it is now; None if the kernels would not give what it gives."
+    m = self.model
     for o in (m, *m):
         if (o.training != m.training or o._forward_hooks or o._forward_pre_hooks or o._backward_hooks
                 or o._backward_pre_hooks or 'forward' in vars(o)):
@@ -185,7 +263,7 @@ def _ready(self:Kernels, x:Tensor) -> tuple|None:
         return None
     tensors = [_tensors(s) for s in stages]
     same = [_numbers(s) for s in stages] == self.compiled and all(map(_readable, stages, tensors))
-    return (stages, tensors) if same and not any(s.drop and s.drop.p >= 1 for s in stages) else None
+    return _Known(m, stages, tensors) if same and not any(s.drop and s.drop.p >= 1 for s in stages) else None
 
 # %% ../nbs/05_kernels.ipynb #kern0073
 @patch
@@ -208,8 +286,8 @@ def _workspace(self:Kernels) -> _Workspace|None:
         return None
 
 @patch
-def _evaluate(self:Kernels, work:_Workspace, stages:list, tensors:list, x:Tensor) -> Tensor: # -> (n,classes)
+def _evaluate(self:Kernels, work:_Workspace, known:_Known, x:Tensor) -> Tensor: # -> (n,classes)
     "Any number of images, the last of them together with images of zeros."
     parts = x.split(self.shape[0])
     last = F.pad(parts[-1], (0,)*7 + (self.shape[0]-len(parts[-1]),))
-    return torch.cat([work.forward(stages, tensors, o, False) for o in (*parts[:-1], last)])[:len(x)]
+    return torch.cat([work.forward(known, o) for o in (*parts[:-1], last)])[:len(x)]

@@ -8,7 +8,8 @@ __all__ = []
 # %% ../nbs/06_loop.ipynb #58795306
 import inspect
 from functools import partial
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, contains
 
 import torch
 from fastai.callback import core
@@ -20,6 +21,7 @@ from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from fastcore.xtras import modify_exception
 from torch import Tensor
+from torch.optim import optimizer
 
 # %% ../nbs/06_loop.ipynb #5d1c0f3a
 class DigitLoss(CrossEntropyLossFlat):
@@ -137,20 +139,39 @@ def match_layout(
 
 class _Unwrapped:
     "Methods of torch's optimisers without what they are wrapped in."
-    add_param_group,zero_grad,state_dict,load_state_dict = [
+    add_param_group,_zero_grad,state_dict,load_state_dict = [
         inspect.unwrap(getattr(torch.optim.Optimizer, o))
         for o in ('add_param_group', 'zero_grad', 'state_dict', 'load_state_dict')]
 
+    def zero_grad(self, set_to_none=True):
+        if not set_to_none or torch.autograd._profiler_enabled():
+            return self._zero_grad(set_to_none)
+        for group in self.param_groups:
+            for p in group['params']:
+                p.grad = None
+
+def _unwatched(step):
+    "The `step` of an optimiser of torch's, without what it is wrapped in unless somebody watches."
+    plain = torch.no_grad()(inspect.unwrap(step))
+    watched = torch.optim.Optimizer.profile_hook_step(plain)
+    def either(self, *args, **kwargs):
+        seen = (torch.autograd._profiler_enabled() or self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
+                or optimizer._global_optimizer_pre_hooks or optimizer._global_optimizer_post_hooks)
+        return (watched if seen else plain)(self, *args, **kwargs)
+    either.hooked = True # or torch would wrap it
+    return either
+
+# %% ../nbs/06_loop.ipynb #3bd3ee51
 class FusedSGD(_Unwrapped, torch.optim.SGD):
     "torch's SGD with Nesterov momentum, fused."
-    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+    step = _unwatched(torch.optim.SGD.step)
     def __init__(self, params, **kwargs):
         super().__init__(params, momentum=.9, nesterov=True, fused=True, **kwargs)
         self.register_load_state_dict_post_hook(lambda o: match_layout(o.state))
 
 class FusedAdam(_Unwrapped, torch.optim.Adam):
     "torch's Adam, fused."
-    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+    step = _unwatched(torch.optim.Adam.step)
     def __init__(self, params, **kwargs):
         super().__init__(params, fused=True, **kwargs)
         self.register_load_state_dict_post_hook(lambda o: match_layout(o.state))
@@ -189,31 +210,53 @@ class LeanLearner(Learner):
     "A fastai `Learner` that does less between batches."
     _xtra = None # fastcore looks for it whenever it passes on an attribute, and not finding it takes long
     _there = _inputs = None # whether batches are where the model is; how many of their parts are inputs
-    _seen = _sorted = None # the callbacks, as they were and in their order
+    _seen = _sorted = _having = None # the callbacks, as they were, in their order, and which have an event
     def __call__(self, event_name):
         "Call one event or a list of events on all callbacks."
         for o in (event_name,) if isinstance(event_name, str) else event_name:
-            self._call_one(o)
+            (self._call_those if o in _in_batch else self._call_one)(o)
 
     def _call_one(self, event_name):
         "Call `event_name` on all callbacks, or, in a batch, on those that have it."
-        if event_name not in _in_batch:
-            self._seen = None
-            return super()._call_one(event_name)
-        if self._seen != self.cbs.items:
-            self._seen,self._sorted = [*self.cbs],sorted(self.cbs, key=attrgetter('order'))
-        for cb in self._sorted:
-            kind = type(cb)
-            if kind.__call__ is not Callback.__call__:
-                cb(event_name)
-            elif hasattr(kind, event_name) or event_name in cb.__dict__:
-                _call_in_batch(cb, event_name)
+        if event_name in _in_batch:
+            return self._call_those(event_name)
+        self._seen = None
+        super()._call_one(event_name)
 
     def add_cb(self, cb):
         if isinstance(cb, type):
             cb = _lean.get(cb, cb)()
         vars(cb).setdefault('_xtra', None)
         return super().add_cb(cb)
+
+# %% ../nbs/06_loop.ipynb #lean0008
+@patch
+def _call_those(self:LeanLearner, event_name):
+    "Call an event of a batch on the callbacks that have it."
+    if self._seen != self.cbs.items:
+        self._seen,self._sorted,self._having = [*self.cbs],sorted(self.cbs, key=attrgetter('order')),{}
+    having,without = self._having.get(event_name) or self._find(event_name)
+    if not any(map(contains, without, repeat(event_name))):
+        for cb in having:
+            _call_in_batch(cb, event_name)
+        return
+    for cb in self._sorted:
+        kind = type(cb)
+        if kind.__call__ is not Callback.__call__:
+            cb(event_name)
+        elif hasattr(kind, event_name) or event_name in cb.__dict__:
+            _call_in_batch(cb, event_name)
+
+@patch
+def _find(self:LeanLearner, event_name) -> tuple:
+    "The callbacks whose class has the event; and where a method of others would turn up."
+    having = [o for o in self._sorted if hasattr(type(o), event_name)]
+    others = [o for o in self._sorted if o not in having]
+    without = [*map(vars, others), *map(vars, {k for o in others for k in type(o).__mro__})]
+    if any(type(o).__call__ is not Callback.__call__ for o in self._sorted):
+        without.append({event_name}) # that callback is asked itself
+    self._having[event_name] = having,without
+    return having,without
 
 # %% ../nbs/06_loop.ipynb #lean0007
 @patch

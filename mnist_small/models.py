@@ -188,6 +188,17 @@ def network_stages(
         raise UnsupportedNetwork('the last layer is not a convolution')
     return found
 
+# %% ../nbs/03_models.ipynb #mod0008b
+STAGE_ATTRIBUTES = {
+    nn.Conv2d: ('in_channels', 'out_channels', 'kernel_size', 'padding', 'stride', 'dilation', 'groups',
+                'padding_mode'),
+    nn.BatchNorm2d: ('num_features', 'affine', 'track_running_stats', 'momentum', 'eps'),
+    nn.MaxPool2d: ('kernel_size', 'stride', 'padding', 'dilation', 'return_indices'),
+    nn.AvgPool2d: ('kernel_size', 'padding', 'divisor_override'),
+    nn.AdaptiveAvgPool2d: ('output_size',),
+    nn.Dropout: ('p',)}
+"Attributes that decide stages, beside the layers' types and order, and those that are read in each pass."
+
 # %% ../nbs/03_models.ipynb #5f1d0c12
 def pretrained_file(
     name:str, # 'iteration1', 'iteration2', 'iteration3' or 'sprint'
