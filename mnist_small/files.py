@@ -8,12 +8,56 @@ __all__ = ['InputError', 'check_run_folder', 'make_run_folder']
 # %% ../nbs/00_files.ipynb #f1000004
 import os
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import BinaryIO
 
 from fastcore.xdg import xdg_cache_home
 
 # %% ../nbs/00_files.ipynb #21249b8a
 class InputError(ValueError):
     "What was asked for cannot be done; the message says why and what to do."
+
+# %% ../nbs/00_files.ipynb #fil00002
+def user_path(
+    path:str|bytes|os.PathLike
+) -> Path:
+    "`path` with `~` replaced by the user's folder, where there is such a user. Raises `InputError` if it is no path."
+    try:
+        path = Path(os.fsdecode(path))
+    except (TypeError, UnicodeError) as e:
+        raise InputError(f'{path!r} is not a path') from e
+    try:
+        return path.expanduser()
+    except RuntimeError: # there is no such user
+        return path
+
+def path_kind(
+    path:Path
+) -> str|None: # 'file', 'folder', 'other' (a pipe, a device, a socket), or None if nothing is there
+    "What is at `path`, links followed, without opening it. Raises `InputError` if that cannot be told."
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as e: # a folder that may not be searched, links in a circle, a name that is too long
+        raise InputError(f'{path} cannot be read: {e.strerror}') from e
+    except ValueError as e: # characters that no system takes
+        raise InputError(f'{str(path)!r} cannot be read: {e}') from e
+    return 'folder' if S_ISDIR(mode) else 'file' if S_ISREG(mode) else 'other'
+
+# %% ../nbs/00_files.ipynb #fil00003
+def open_file(
+    path:Path
+) -> BinaryIO:
+    "The file at `path`, open for reading. Raises `InputError` if it is not there, not a file or may not be read."
+    wrong = {None:'does not exist', 'folder':'is a folder, not a file', 'other':'is a pipe or a device, not a file'}
+    kind = path_kind(path)
+    if kind != 'file':
+        raise InputError(f'{path} {wrong[kind]}')
+    try:
+        return open(path, 'rb')
+    except OSError as e:
+        raise InputError(f'{path} cannot be read: {e.strerror}') from e
 
 # %% ../nbs/00_files.ipynb #f1000007
 def write_whole(
@@ -39,13 +83,10 @@ def check_run_folder(
     path:str|Path # A folder, which need not exist
 ) -> Path:
     "`path`, if a run can go there. Raises `InputError` if another run is there already. Changes nothing."
-    path = Path(path).expanduser()
-    if path.exists() and not path.is_dir():
+    path = user_path(path)
+    if path_kind(path) not in (None, 'folder'):
         raise InputError(f'{path} is not a folder: name another with --out')
-    try:
-        taken = [o for o in RUN_FILES if (path/o).exists()]
-    except OSError as e:
-        raise InputError(f'{path} cannot be used: {e.strerror}') from e
+    taken = [o for o in RUN_FILES if path_kind(path/o)]
     if taken:
         raise InputError(f'{path} already holds a run ({", ".join(taken)}): name another folder with --out')
     return path
