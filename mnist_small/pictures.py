@@ -31,8 +31,8 @@ def _to_bytes(
         return a.astype(np.uint8)*255
     most,average = _OVERSHOOT if kind == 'f' or deep else (0,0)
     scales = (1,)*(kind == 'f') + (255,) + (65535,)*(deep or a.dtype.str[1:] == 'u2')
-    if a.dtype.kind != 'f' or a.dtype.itemsize not in (4,8):
-        a = a.astype(np.float64)
+    if kind != 'f' or a.dtype.itemsize not in (4,8):
+        a = a.astype(np.float32) # exact as far as it is not refused
     if np.isfinite(a).all():
         for scale in scales:
             cut = a.clip(0, scale)
@@ -76,7 +76,7 @@ def _on_paper(im:Image.Image) -> Image.Image:
 def _to_grey(im:Image.Image) -> np.ndarray: # (h,w) uint8
     "The grey values of a PIL image of any mode."
     if im.mode[:1] in 'IF': # whole numbers of 16 or 32 bits, floats
-        values = np.asarray(im).astype(np.float32)
+        values = np.asarray(im)
         through = values == im.info.get('transparency')
         im = Image.fromarray(_to_bytes(values, deep=True))
         if np.any(through):
