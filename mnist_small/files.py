@@ -10,6 +10,8 @@ import atexit, os
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import BinaryIO
 
 # %% ../nbs/00_files.ipynb #21249b8a
 class InputError(ValueError):
@@ -21,6 +23,48 @@ def said_by(
 ) -> str: # One line
     "What `e` says, without fastai's headline; its name if it says nothing."
     return ' '.join(str(e).rpartition(':\n\t')[2].split()) or type(e).__name__
+
+# %% ../nbs/00_files.ipynb #fil00002
+def user_path(
+    path:str|bytes|os.PathLike
+) -> Path:
+    "`path` with `~` replaced by the user's folder, where there is such a user. Raises `InputError` if it is no path."
+    try:
+        path = Path(os.fsdecode(path))
+    except (TypeError, UnicodeError) as e:
+        raise InputError(f'{path!r} is not a path') from e
+    try:
+        return path.expanduser()
+    except RuntimeError: # there is no such user
+        return path
+
+def path_kind(
+    path:Path
+) -> str|None: # 'file', 'folder', 'other' (a pipe, a device, a socket), or None if nothing is there
+    "What is at `path`, links followed, without opening it. Raises `InputError` if that cannot be told."
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as e: # a folder that may not be searched, links in a circle, a name that is too long
+        raise InputError(f'{path} cannot be read: {e.strerror}') from e
+    except ValueError as e: # characters that no system takes
+        raise InputError(f'{str(path)!r} cannot be read: {e}') from e
+    return 'folder' if S_ISDIR(mode) else 'file' if S_ISREG(mode) else 'other'
+
+# %% ../nbs/00_files.ipynb #fil00003
+def open_file(
+    path:Path
+) -> BinaryIO:
+    "The file at `path`, open for reading. Raises `InputError` if it is not there, not a file or may not be read."
+    wrong = {None:'does not exist', 'folder':'is a folder, not a file', 'other':'is a pipe or a device, not a file'}
+    kind = path_kind(path)
+    if kind != 'file':
+        raise InputError(f'{path} {wrong[kind]}')
+    try:
+        return open(path, 'rb')
+    except OSError as e:
+        raise InputError(f'{path} cannot be read: {e.strerror}') from e
 
 # %% ../nbs/00_files.ipynb #f1000007
 def write_whole(
@@ -55,19 +99,15 @@ LOCK = '.mnist_small.lock'
 class FolderTaken(InputError):
     "Somebody else's run, or work, is in that folder."
 
-def user_path(
-    path:str|Path # As a user names it, perhaps with ~
-) -> Path:
-    "`path` as a `Path`. Raises `InputError` if it cannot be one."
-    try:
-        path = Path(path).expanduser()
-        with suppress(FileNotFoundError):
-            path.stat()
-    except (OSError, RuntimeError, ValueError) as e: # no permission or too long a name, no such user, a null in it
-        raise InputError(f'{path} cannot be used: {getattr(e, "strerror", None) or e}') from e
+# %% ../nbs/00_files.ipynb #fold0004
+def _folder_path(path) -> Path: # Of a folder that is there or can be made
+    path = user_path(path)
+    if path.parts[:1] and path.parts[0].startswith('~'):
+        raise InputError(f'{path} cannot be used: there is no user {path.parts[0][1:]}')
+    if path_kind(path) not in (None, 'folder'):
+        raise InputError(f'{path} is not a folder: name another with --out')
     return path
 
-# %% ../nbs/00_files.ipynb #fold0004
 _claims = {} # of this process: a folder's lock, the folders that were made for it, and the process
 
 def claim_folder(
@@ -75,9 +115,7 @@ def claim_folder(
 ) -> Path:
     "Create `path` and claim it. Raises `InputError` if that cannot be, or somebody else works in it."
     from filelock import FileLock, Timeout # here, because --help does without
-    path = user_path(path)
-    if path.exists() and not path.is_dir():
-        raise InputError(f'{path} is not a folder: name another with --out')
+    path = _folder_path(path)
     made = [o for o in (path, *path.parents) if not o.exists()]
     lock = FileLock(path/LOCK, thread_local=False)
     try:
@@ -122,9 +160,7 @@ def check_run_folder(
     path:str|Path # A folder, which need not exist
 ) -> Path:
     "`path`, if a run can go there. Raises `InputError` if another run is there already. Changes nothing."
-    path = user_path(path)
-    if path.exists() and not path.is_dir():
-        raise InputError(f'{path} is not a folder: name another with --out')
+    path = _folder_path(path)
     try:
         taken = [o for o in RUN_FILES if os.path.lexists(path/o)]
     except OSError as e:

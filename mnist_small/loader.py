@@ -19,7 +19,8 @@ from fastcore.basics import listify, patch, store_attr
 from fasttransform import DisplayedTransform, Pipeline
 from .affine import affine_matrix, compose_maps, moment_matrix, warp_images
 from .files import InputError
-from .images import MNIST_STATS, Images, load_images, to_image
+from .images import MNIST_STATS, Images, load_images
+from .pictures import is_picture, to_images
 from torch import Tensor
 
 # %% ../nbs/04_loader.ipynb #141fa2a0
@@ -39,10 +40,9 @@ class DigitDataset:
 
     @classmethod
     def from_items(cls, items, **kwargs):
-        "From a list of images (see `to_image`), or of `(image, label)` tuples."
-        items = [o if isinstance(o, tuple) else (o,) for o in items]
-        none = torch.empty(0, 28, 28, dtype=torch.uint8, device='cpu')
-        x = torch.stack([to_image(o[0]) for o in items]) if items else none
+        "From an image (see `to_image`), a list of them, or of `(image, label)` tuples."
+        items = [o if isinstance(o, tuple) else (o,) for o in ([items] if is_picture(items) else items)]
+        x = to_images([o[0] for o in items])
         y = torch.tensor([int(o[1]) for o in items], device='cpu') if items and len(items[0]) > 1 else None
         return cls(x, y, **kwargs)
 
@@ -115,7 +115,7 @@ class ResidentDL(TfmdDL):
     def new(self, dataset=None, cls=None, **kwargs):
         "A new loader with given arguments changed; `dataset` may be a list of images, as in `dls.test_dl`."
         if dataset is not None and not isinstance(dataset, DigitDataset):
-            dataset = DigitDataset.from_items(listify(dataset))
+            dataset = DigitDataset.from_items(dataset)
         return super().new(dataset, cls, **kwargs)
 
     def _pre_show_batch(self, b, max_n=9):
