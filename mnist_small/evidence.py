@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 from .files import InputError, write_whole
-from .recipes import Recipe
+from .recipes import recorded_recipe
 
 # %% ../nbs/15_evidence.ipynb #d0c92d90
 LAST_ACCURACIES = 'accuracy_third_last', 'accuracy_second_last', 'accuracy_last'
@@ -60,7 +60,7 @@ def read_sweep(
         lacking = [o for o in (*LAST_ACCURACIES, 'seed', 'target') if o not in frame]
         if lacking:
             raise ValueError(f'it has no column {lacking[0]}')
-        told['recipe'] = asdict(Recipe(**told['recipe'])) # an older file lacks hyper-parameters that came later
+        told['recipe'] = asdict(recorded_recipe(told['recipe'])) # an older file lacks hyper-parameters that came later
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise InputError(f'{path} is not the table of a sweep: {e}') from e
     return told,frame

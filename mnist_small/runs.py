@@ -27,7 +27,7 @@ from .learner import RecipeLearner, first_network, mnist_learner, recipe_transfo
 from .loader import DigitDataset, DigitTransform, mnist_dls
 from .loop import OPTIMISERS, DigitLoss
 from .models import MODELS, num_params
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES, recorded_recipe
 from .target import Verdict, not_for_target, target_verdict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -215,7 +215,7 @@ class Run:
             raise InputError(f'{path} holds no run: it has no recipe.json')
         try:
             self.record = json.loads((self.path/'recipe.json').read_text())
-            self.recipe = Recipe(**{**self.record['recipe'], 'moms':tuple(self.record['recipe']['moms'])})
+            self.recipe = recorded_recipe(self.record['recipe'])
             history = self.path/'history.csv'
             self.history = pd.read_csv(history) if history.exists() else pd.DataFrame(dict(accuracy=[]))
             self.seed,self.iteration,self.data = [self.record[o] for o in ('seed', 'iteration', 'data')]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import torch
-from .files import InputError, RUN_FILES, make_run_folder
+from .files import InputError, RUN_FILES, Range, checked_number, checked_seed, make_run_folder, plain_number
 from .images import load_images
 from .learner import mnist_learner
 from .loader import mnist_dls
@@ -87,7 +87,8 @@ def sweep(
     from joblib import Parallel, delayed, parallel_config # here, because few who import this module sweep
     from joblib.externals.loky import get_reusable_executor, process_executor
     recipe = get_recipe(recipe)
-    epochs = recipe.epochs if epochs is None else epochs
+    epochs = checked_number('epochs', recipe.epochs if epochs is None else epochs, Range(1, kind=int))
+    threads,seeds = checked_number('threads', threads, Range(1, kind=int)),list(dict.fromkeys(map(checked_seed, seeds)))
     images = load_images(data)
     mnist_dls(images=images, valid=valid) # raises `InputError` for an unknown `valid`
     asked = dict(recipe=recipe, epochs=epochs, valid=valid, data=images.info['checksums'],
@@ -100,7 +101,7 @@ def sweep(
     trainings = (delayed(_train)(folders[o], recipe, o, epochs, data, valid, compile, threads) for o in missing)
     try:
         with parallel_config('loky', inner_max_num_threads=threads):
-            ended = Parallel(jobs, return_as='generator_unordered')(trainings)
+            ended = Parallel(plain_number(jobs), return_as='generator_unordered')(trainings)
             for done,(seed,failure) in enumerate(ended, before+1):
                 said = failure or f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
                 say(_ended(seed, said, done, len(seeds), before, time.time()-start))
