@@ -13,7 +13,7 @@ from functools import wraps
 from inspect import Parameter
 
 from fastcore.docments import docments
-from .files import InputError, check_run_folder, make_run_folder
+from .files import InputError, check_run_folder, checked_seed, make_run_folder
 from .recipes import changed_recipe, get_recipe
 
 # %% ../nbs/16_cli.ipynb #21249b8a
@@ -99,7 +99,7 @@ def mnist_small_train(
     recipe = get_recipe(iteration)
     epochs = recipe.epochs if epochs is None else epochs
     _at_least(1, 'trains nothing', epochs=epochs)
-    _at_least(0, 'is negative', seed=seed)
+    checked_seed(seed)
     compiled = _compile_choice(compile)
     out = check_run_folder(out or f'runs/{datetime.now():%Y%m%d-%H%M%S}-{_called(iteration)}-seed{seed}')
     with _quick_imports():
