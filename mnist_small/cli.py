@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from time import strftime
 
-from .files import InputError, leave_folders, make_run_folder, new_run_folder, said_by
+from .files import InputError, checked_seed, leave_folders, make_run_folder, new_run_folder, said_by
 from .recipes import changed_recipe, get_recipe
 
 # %% ../nbs/16_cli.ipynb #21249b8a
@@ -144,7 +144,7 @@ def mnist_small_train(
     recipe = get_recipe(iteration)
     epochs = recipe.epochs if epochs is None else epochs
     _at_least(1, 'trains nothing', epochs=epochs)
-    _at_least(0, 'is negative', seed=seed)
+    checked_seed(seed)
     compiled = _compile_choice(compile)
     default = f'runs/{strftime("%Y%m%d-%H%M%S")}-{_called(iteration)}-seed{seed}'
     folder = make_run_folder(out) if out else new_run_folder(default) # before all that takes time

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 from .files import InputError, user_path, write_whole
-from .recipes import Recipe
+from .recipes import recorded_recipe
 
 # %% ../nbs/15_evidence.ipynb #d0c92d90
 LAST_ACCURACIES = 'accuracy_third_last', 'accuracy_second_last', 'accuracy_last'
@@ -69,7 +69,7 @@ def read_sweep(
         if lacking or frame.empty:
             raise ValueError(f'it has no {lacking[0] if lacking else "rows"}')
         frame[numbers] = frame[numbers].apply(pd.to_numeric)
-        told['recipe'] = asdict(Recipe(**told['recipe'])) # an older file lacks hyper-parameters that came later
+        told['recipe'] = asdict(recorded_recipe(told['recipe'])) # an older file lacks hyper-parameters that came later
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise InputError(f'{path} is not the table of a sweep: {e}') from e
     return told,frame
@@ -85,7 +85,7 @@ def check_sweep_file(
     if path.exists():
         try:
             told,frame = read_sweep(path)
-            there = dict(recipe=Recipe(**{**told['recipe'], 'moms':tuple(told['recipe']['moms'])}),
+            there = dict(recipe=recorded_recipe(told['recipe']),
                          epochs=told['epochs'], valid=told['data']['validated_on'], compile=told['compile'],
                          threads=told['machine']['threads'])
         except (InputError, KeyError, TypeError) as e:

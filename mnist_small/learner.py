@@ -7,6 +7,7 @@ __all__ = ['RecipeLearner', 'mnist_learner', 'meets_target']
 
 # %% ../nbs/11_learner.ipynb #58795306
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,13 +17,13 @@ from fastai.learner import Learner
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
 from .callbacks import AveragedWeights, FreshStatistics, PatienceCallback, TrainingLog
-from .files import InputError
+from .files import InputError, checked_seed, plain_number
 from .loader import DigitDataset, DigitTransform, brought_to, mnist_dls
 from .loop import OPTIMISERS, Accuracy, DigitLoss, LeanScheduler, one_cycle
 from .models import MODELS, num_params, pretrained_file
 from .recipes import RECIPES, Recipe, get_recipe
 from .speed import FastTraining
-from .state import checked_seed, random_states_kept
+from .state import random_states_kept
 from .target import Verdict, not_for_target, target_verdict
 from .training import TrainingLearner
 from safetensors.torch import load
@@ -89,16 +90,19 @@ def fit_one_cycle(self:RecipeLearner,
 ):
     "fastai's `fit_one_cycle`, with the recipe's schedule."
     self._need_peace()
-    asked = dict(lr_max=lr_max, div=div, div_final=div_final, pct_start=pct_start, moms=moms, **kwargs)
-    r = self.recipe
-    div,div_final,pct_start = [b if a is None else a for a,b in
-                               ((div, r.div), (div_final, r.div_final), (pct_start, r.pct_start))]
+    lr_max = plain_number(lr_max)
+    several = isinstance(lr_max, slice) or hasattr(lr_max, '__len__') and not isinstance(lr_max, str)
+    given = dict(lr=None if several else lr_max, div=div, div_final=div_final, pct_start=pct_start, moms=moms)
+    given = {k:v for k,v in given.items() if v is not None}
+    r = replace(self.recipe, **given) # refuses what does not fit, and makes the rest plain
+    asked = dict({k:getattr(r, k) for k in given}, **kwargs)
+    asked['lr_max'] = lr_max if several else asked.pop('lr', None)
     if self.opt is None:
         self.create_opt()
-    self.opt.set_hyper('lr', self.lr if lr_max is None else lr_max)
+    self.opt.set_hyper('lr', plain_number(self.lr) if asked['lr_max'] is None else asked['lr_max'])
     lrs = [o['lr'] for o in self.opt.hypers]
-    mom = one_cycle(pct_start, *(self.moms if moms is None else moms))
-    scheds = dict(lr=[one_cycle(pct_start, o/div, o, o/div_final) for o in lrs], mom=[mom]*len(lrs))
+    mom = one_cycle(r.pct_start, *(self.moms if moms is None else r.moms))
+    scheds = dict(lr=[one_cycle(r.pct_start, o/r.div, o, o/r.div_final) for o in lrs], mom=[mom]*len(lrs))
     self._fit(asked, n_epoch, cbs=[LeanScheduler(scheds), *listify(cbs)], **kwargs)
 
 # %% ../nbs/11_learner.ipynb #lrn00020

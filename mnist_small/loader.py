@@ -18,7 +18,7 @@ from fastai.torch_core import TensorCategory, TensorImage, TensorImageBW, defaul
 from fastcore.basics import listify, patch, store_attr
 from fasttransform import DisplayedTransform, Pipeline
 from .affine import affine_matrix, compose_maps, moment_matrix, warp_images
-from .files import InputError
+from .files import InputError, Range, checked_number, plain_number
 from .images import MNIST_STATS, Images, load_images
 from .pictures import is_picture, to_images
 from torch import Tensor
@@ -90,8 +90,8 @@ def on(self:DigitDataset, device) -> tuple:
 # %% ../nbs/04_loader.ipynb #6ad739fd
 class ResidentDL(TfmdDL):
     "A fastai `TfmdDL` that slices whole batches out of the resident tensors of a `DigitDataset`."
-    def __init__(self, dataset, bs=64, num_workers=0, **kwargs):
-        super().__init__(dataset, bs=bs, num_workers=0, **kwargs) # processes would copy what is in memory already
+    def __init__(self, dataset, bs=64, num_workers=0, **kwargs): # processes would copy what is in memory
+        super().__init__(dataset, bs=checked_number('bs', bs, Range(1, kind=int)), num_workers=0, **kwargs)
 
     @property
     def block(self) -> int:
@@ -190,6 +190,7 @@ class DigitTransform(DisplayedTransform):
         max_shear:float=0. # Degrees, either way
     ):
         store_attr()
+        vars(self).update({k:plain_number(v) for k,v in self.__stored_args__.items()})
         super().__init__()
 
     @property
@@ -219,8 +220,7 @@ def random_matrix(self:DigitTransform,
 ) -> Tensor: # (n,2,3)
     "`n` random affine maps within the limits."
     r,x,y,k,s = torch.rand(5, n, device=device, dtype=torch.float32)*2-1
-    shift_x,shift_y = self.max_shift*x,self.max_shift*y
-    return affine_matrix(self.max_rotate*r, shift_x, shift_y, 1+self.max_scale*k, self.max_shear*s)
+    return affine_matrix(self.max_rotate*r, self.max_shift*x, self.max_shift*y, 1+self.max_scale*k, self.max_shear*s)
 
 @patch
 def matrix(self:DigitTransform,
@@ -259,8 +259,8 @@ def mnist_dls(
     device=None, # Where the batches are made; by default fastai's default device
 ) -> DataLoaders: # Training and validation loader
     "fastai `DataLoaders` of resident tensors: 60,000 training and 10,000 test images if it is MNIST."
-    if images is None:
-        images = load_images(source, path)
+    bs,val_bs = [checked_number(k, o, Range(1, kind=int)) for k,o in (('bs', bs), ('val_bs', val_bs))]
+    images = load_images(source, path) if images is None else images
     xt,yt,xv,yv = _splits(images, valid)
     tfms = base_tfms() + listify(batch_tfms)
     train = DigitDataset(xt, yt, 0, 'train', images.info)

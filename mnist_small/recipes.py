@@ -8,43 +8,86 @@ __all__ = ['RECIPES', 'Recipe']
 # %% ../nbs/07_recipes.ipynb #58795306
 from dataclasses import MISSING, dataclass, field, fields, replace
 
-from .files import InputError
+from .files import InputError, Range, checked_number, in_a_line, plain_number
 
 # %% ../nbs/07_recipes.ipynb #21249b8a
-def _hp(unit:str, reason:str, default=MISSING):
-    "A dataclass field for a hyper-parameter."
-    return field(default=default, metadata=dict(unit=unit, reason=reason))
+def _hp(unit:str, reason:str, fits:Range|tuple, default=MISSING):
+    "A dataclass field for a hyper-parameter; `fits` are the numbers or the names that it can be."
+    return field(default=default, metadata=dict(unit=unit, reason=reason, fits=fits))
 
-# %% ../nbs/07_recipes.ipynb #7ee066d4
-@dataclass(frozen=True)
-class Recipe:
-    "Every hyper-parameter of one iteration."
-    model: str = _hp('function', 'the network, by its name in `mnist_small.models`')
-    opt: str = _hp('name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov) averages better")
-    lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, as it ends near 0')
-    moms: tuple = _hp('fraction', "momentum (Adam's beta1) at start, peak and end: low at the peak", (.95,.85,.95))
-    pct_start: float = _hp('fraction', 'share of all steps in which the learning rate rises to its peak', .25)
-    div: float = _hp('factor', 'the learning rate starts this much below its peak', 25.)
-    div_final: float = _hp('factor', 'and ends this much below it, so that the last steps only settle', 1e5)
-    bs: int = _hp('images', 'batch size: smaller ones take more steps an epoch, larger ones run faster', 128)
-    wd: float = _hp('fraction', 'weight decay (L2): keeps weights small, so that steps stay large beside them', 0.)
-    moment_norm: float|None = _hp(
-        'power', 'evens out slant, and size with this power (`moment_matrix`); None: neither', None)
-    max_rotate: float = _hp('degrees', 'augmentation: turned this far either way, as people slant their digits', 0.)
-    max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', 0.)
-    max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', 0.)
-    max_shear: float = _hp('degrees', 'augmentation: slanted this far either way', 0.)
-    ema_decay: float|None = _hp('per step', 'share of the averaged weights kept in each step; None: no averaging', None)
-    ema_start: float = _hp('fraction', 'share of the training before averaging begins', 0.)
-    label_smoothing: float = _hp('fraction', 'of the probability spread over all digits, against being too sure', 0.)
-    bn_momentum: float = _hp('per step', "how much of a batch goes into batch norm's running statistics", .1)
-    patience: int = _hp('epochs', 'stops after so many without a better validation loss, as the original does', 10)
-    epochs: int = _hp('epochs', 'of a whole training; the target allows 15', 15)
+_share,_amount,_count = Range(0, 1),Range(0),Range(1, kind=int)
+
+# %% ../nbs/07_recipes.ipynb #rec00006
+def _names(fits:tuple) -> str:
+    "Names to choose from."
+    return f'{", ".join(fits[:-1])} or {fits[-1]}'
+
+def _checked(f, value):
+    "`value` as the field `f` of a recipe holds it. Raises `InputError` if it cannot be that."
+    fits = f.metadata['fits']
+    if isinstance(fits, tuple):
+        if not isinstance(value, str) or value not in fits:
+            raise InputError(f'unknown {f.name} {in_a_line(value)}: choose from {_names(fits)}')
+        return str(value)
+    if f.type is not tuple:
+        return None if value is None and f.type == float|None else checked_number(f.name, value, fits)
+    try:
+        numbers = [checked_number(f.name, o, fits) for o in value]
+    except TypeError:
+        numbers = []
+    if len(numbers) != 3:
+        raise InputError(f'{f.name} {in_a_line(value)} are not three numbers: at start, peak and end')
+    return tuple(numbers)
+
+# %% ../nbs/07_recipes.ipynb #rec00007
+class _HyperParameters:
+    "What a recipe does with the values it holds."
+    def __post_init__(self):
+        for f in fields(self):
+            object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
 
     def __str__(self):
-        rows = [(f.name, str(getattr(self, f.name)), f.metadata['unit'], f.metadata['reason']) for f in fields(self)]
-        return '\n'.join(f'{n:<15} {v:<18} {u:<9} {r}' for n,v,u,r in rows)
+        def row(f):
+            fits = f.metadata['fits']
+            said = _names(fits) if isinstance(fits, tuple) else str(fits).removeprefix('in ').removeprefix('of ')
+            return f'{f.name:<15} {getattr(self, f.name)!s:<18} {f.metadata["unit"]:<9} {f.metadata["reason"]} ({said})'
+        return '\n'.join(row(f) for f in fields(self))
     __repr__ = __str__
+
+# %% ../nbs/07_recipes.ipynb #7ee066d4
+@dataclass(frozen=True, repr=False)
+class Recipe(_HyperParameters):
+    "Every hyper-parameter of one iteration. Raises `InputError` for a value that does not fit."
+    model: str = _hp('function', 'the network, by its name in `mnist_small.models`', ('model1', 'model2', 'model3'))
+    opt: str = _hp(
+        'name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov) averages better", ('adam', 'sgd'))
+    lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, as it ends near 0',
+                    Range(above=True))
+    moms: tuple = _hp(
+        'fraction', "momentum (Adam's beta1) at start, peak and end: low at the peak", _share, (.95,.85,.95))
+    pct_start: float = _hp('fraction', 'share of all steps in which the learning rate rises to its peak', _share, .25)
+    div: float = _hp('factor', 'the learning rate starts this much below its peak', Range(above=True), 25.)
+    div_final: float = _hp(
+        'factor', 'and ends this much below it, so that the last steps only settle', Range(above=True), 1e5)
+    bs: int = _hp('images', 'batch size: smaller ones take more steps an epoch, larger ones run faster', _count, 128)
+    wd: float = _hp(
+        'fraction', 'weight decay (L2): keeps weights small, so that steps stay large beside them', _amount, 0.)
+    moment_norm: float|None = _hp(
+        'power', 'evens out slant, and size with this power (`moment_matrix`); None: neither', _amount, None)
+    max_rotate: float = _hp(
+        'degrees', 'augmentation: turned this far either way, as people slant their digits', Range(0, 360), 0.)
+    max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', _share, 0.)
+    max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', Range(0, 1, below=True), 0.)
+    max_shear: float = _hp('degrees', 'augmentation: slanted this far either way', Range(0, 90, below=True), 0.)
+    ema_decay: float|None = _hp(
+        'per step', 'share of the averaged weights kept in each step; None: no averaging', _share, None)
+    ema_start: float = _hp('fraction', 'share of the training before averaging begins', _share, 0.)
+    label_smoothing: float = _hp(
+        'fraction', 'of the probability spread over all digits, against being too sure', _share, 0.)
+    bn_momentum: float = _hp('per step', "how much of a batch goes into batch norm's running statistics", _share, .1)
+    patience: int = _hp(
+        'epochs', 'stops after so many without a better validation loss, as the original does', _count, 10)
+    epochs: int = _hp('epochs', 'of a whole training; the target allows 15', _count, 15)
 
 # %% ../nbs/07_recipes.ipynb #91463d2e
 RECIPES = {
@@ -65,9 +108,20 @@ def get_recipe(
     if isinstance(iteration, Recipe):
         return iteration
     names = {str(k):v for k,v in RECIPES.items()}
-    if str(iteration) not in names:
+    name = str(plain_number(iteration))
+    if name not in names:
         raise InputError(f'unknown iteration {iteration!r}: choose from {", ".join(names)}')
-    return names[str(iteration)]
+    return names[name]
+
+# %% ../nbs/07_recipes.ipynb #rec00012
+_kinds = {o.name:o.type for o in fields(Recipe) if o.name not in ('model', 'opt', 'moms')}
+
+def _number(text:str) -> int|float:
+    "The number that `text` says."
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 # %% ../nbs/07_recipes.ipynb #rec00004
 def changed_recipe(
@@ -75,15 +129,24 @@ def changed_recipe(
     changes:str # 'lr=.2,wd=0': hyper-parameters of `recipe` and their new values; None where that is one
 ) -> Recipe:
     "`recipe` with `changes`. Raises `InputError` for a name or value that does not fit."
-    kinds = {o.name:o.type for o in fields(Recipe) if o.name not in ('model', 'opt', 'moms')}
     out = {}
-    for part in filter(None, changes.split(',')):
-        name,_,value = part.strip().partition('=')
-        if name not in kinds:
-            raise InputError(f'unknown hyper-parameter {name!r}: choose from {", ".join(kinds)}')
-        number = int if kinds[name] is int else float
+    for part in filter(None, map(str.strip, changes.split(','))):
+        name,_,value = map(str.strip, part.partition('='))
+        if name not in _kinds:
+            raise InputError(f'unknown hyper-parameter {name!r}: choose from {", ".join(_kinds)}')
+        if name in out:
+            raise InputError(f'{name} is there twice: say it once')
         try:
-            out[name] = None if value == 'None' and kinds[name] == float|None else number(value)
+            out[name] = None if value == 'None' and _kinds[name] == float|None else _number(value)
         except ValueError as e:
             raise InputError(f'{name}={value!r} is not a number') from e
     return replace(recipe, **out)
+
+# %% ../nbs/07_recipes.ipynb #rec00014
+def recorded_recipe(
+    told:dict # From a run's record or a sweep's table; what came later than it has its default
+) -> Recipe:
+    "The recipe that `told` was. Raises `TypeError` or `ValueError` if it is none."
+    def plain(o):
+        return [plain(v) for v in o] if isinstance(o, list) else _number(o) if isinstance(o, str) else o
+    return Recipe(**{k:plain(v) if k in _kinds or k == 'moms' else v for k,v in told.items()})

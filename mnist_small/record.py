@@ -23,7 +23,7 @@ from .learner import RecipeLearner, first_network, recipe_transform
 from .loader import DigitDataset, DigitTransform
 from .loop import OPTIMISERS, DigitLoss
 from .models import MODELS, num_params
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES, Recipe, recorded_recipe
 
 # %% ../nbs/11a_record.ipynb #a1ba27b0
 def machine_info() -> dict: # JSON-compatible
@@ -202,7 +202,7 @@ def read_recipe(told:dict) -> Recipe:
         raise ValueError(f'recipe.json: recipe.{min(unknown)} is no hyper-parameter')
     if told['opt'] not in OPTIMISERS:
         raise ValueError(f'recipe.json: recipe.opt is {told["opt"]!r}, not one of {", ".join(OPTIMISERS)}')
-    return Recipe(**told)
+    return recorded_recipe(told)
 
 # %% ../nbs/11a_record.ipynb #b7da192b
 def read_record(path:Path) -> dict:

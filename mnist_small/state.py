@@ -10,12 +10,10 @@ import random
 from collections import deque
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from operator import index
 
 import numpy as np
 import torch
 from fastcore.foundation import L
-from .files import InputError
 from torch import nn
 
 # %% ../nbs/08a_state.ipynb #rng00001
@@ -28,18 +26,6 @@ def epoch_seed(
     "What seeds all random numbers of an epoch."
     word, = np.random.SeedSequence(seed, spawn_key=(training, epoch, *more)).generate_state(1, np.uint64)
     return int(word>>np.uint64(1))
-
-def checked_seed(
-    seed # An integer of any kind, NumPy's included
-) -> int:
-    "`seed`. Raises `InputError` unless it is in 0 to 2**63-1."
-    try:
-        number = index(seed)
-    except TypeError:
-        number = -1
-    if not 0 <= number < 2**63:
-        raise InputError(f'seed {seed!r} is not a whole number in 0 to 2**63-1')
-    return number
 
 @contextmanager
 def random_states_kept():

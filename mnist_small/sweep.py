@@ -14,14 +14,14 @@ from queue import SimpleQueue
 from threading import Thread
 
 import torch
-from .files import InputError, RUN_FILES, claim_folder, leave_folder, said_by, user_path
+from .files import (InputError, RUN_FILES, Range, checked_number, checked_seed, claim_folder, leave_folder,
+                               plain_number, said_by, user_path)
 from .images import load_images
 from .learner import mnist_learner
 from .loader import mnist_dls
 from .recipes import Recipe, get_recipe
 from .runs import Run, RunRecorder
 from .speed import FastTraining
-from .state import checked_seed
 
 # %% ../nbs/14_sweep.ipynb #21249b8a
 MOST_SEEDS = 10_000 # in one sweep: a slip of the finger names more, and fills the memory
@@ -200,12 +200,13 @@ def sweep(
 ) -> list: # A complete `Run` for each seed that did not fail
     "Train with each of `seeds` what is not in `folder` yet."
     recipe,seeds,folder = get_recipe(recipe),checked_seeds(seeds),user_path(folder)
-    epochs = recipe.epochs if epochs is None else epochs
+    epochs = checked_number('epochs', recipe.epochs if epochs is None else epochs, Range(1, kind=int))
+    threads = checked_number('threads', threads, Range(1, kind=int))
     images = load_images(data)
     mnist_dls(images=images, valid=valid) # raises `InputError` for an unknown `valid`
     asked = dict(recipe=recipe, epochs=epochs, valid=valid, data=images.info['checksums'],
                  compile=FastTraining(compile).compile, threads=threads)
-    folders = {o:folder/f'seed-{o:02}' for o in seeds}
+    folders,jobs = {o:folder/f'seed-{o:02}' for o in seeds},plain_number(jobs)
     here = jobs == 1
     _jobs(jobs, 1)
     if not all(_present(o, asked) for o in folders.values()):

@@ -37,13 +37,25 @@ def not_for_target(
     if role != 'test':
         return 'validated on held-out training images, not on the test images'
 
+# %% ../nbs/08_target.ipynb #tar00004
+def _is_fraction(accuracy) -> bool:
+    "Whether `accuracy` is one."
+    try:
+        return not isinstance(accuracy, (bool, str)) and 0 <= float(accuracy) <= 1 # false for NaN
+    except (TypeError, ValueError):
+        return False
+
 # %% ../nbs/08_target.ipynb #3564eb44
 def target_verdict(
     accuracies:list, # Test accuracy of every epoch, as fractions
     parameters:int, # Trainable parameters
 ) -> Verdict:
     "Hold a training on MNIST against the target."
+    accuracies = [] if accuracies is None else list(accuracies)
     n,last = len(accuracies),accuracies[-3:]
+    wrong = [i for i,o in enumerate(accuracies, 1) if not _is_fraction(o)]
+    if wrong:
+        return Verdict(False, f'the accuracy of epoch {wrong[0]} is {accuracies[wrong[0]-1]}, not a fraction in 0 to 1')
     percent = ', '.join(f'{100*o:.2f}' for o in last)
     failed = []
     if n < 3:
@@ -53,7 +65,7 @@ def target_verdict(
         failed.append(f'accuracy {percent} % in the last epoch{"s"*(len(last)>1)}, not at least 99.40 in each')
     if n > 15:
         failed.append(f'{n} epochs, more than 15')
-    if parameters >= 8000:
+    if not parameters < 8000:
         failed.append(f'{parameters:,} parameters, not below 8,000')
     if failed:
         return Verdict(False, '; '.join(failed))

@@ -6,9 +6,11 @@
 __all__ = ['TrainingLearner']
 
 # %% ../nbs/10a_training.ipynb #58795306
+from bisect import bisect_right
 from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from functools import wraps
+from math import isfinite
 from threading import RLock
 
 import fastai.callback.hook # noqa: F401 adds `summary` to Learner
@@ -21,9 +23,9 @@ from fastai.imports import noop
 from fastai.learner import Learner, replacing_yield
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
-from .files import InputError
+from .files import DivergedError, InputError, Range, checked_number, checked_seed, plain_number
 from .loop import LeanLearner
-from .state import attributes_kept, checked_seed, epoch_seed, network_kept, random_states_kept
+from .state import attributes_kept, epoch_seed, network_kept, random_states_kept
 from torch import nn
 
 # %% ../nbs/10a_training.ipynb #trn00004
@@ -31,6 +33,7 @@ class TrainingLearner(LeanLearner):
     "A fastai `Learner` whose trainings have random numbers and state of their own."
     _under_way,_batches,_known = False,0,None # a training; loops over batches; the callbacks from before a verb
     _as_is = False # whether loaders are used as they come
+    _watched = _skipped = False # whether the loss may not become NaN; whether a step was left out
     def __init__(self,
         dls:DataLoaders,
         model:nn.Module,
@@ -38,7 +41,7 @@ class TrainingLearner(LeanLearner):
         **kwargs # Other arguments of fastai's `Learner`
     ):
         self.seed,self.trainings,self.fit_args,self._calling = checked_seed(seed),0,{},[]
-        super().__init__(dls, model, **kwargs)
+        super().__init__(dls, model, **{k:plain_number(v) for k,v in kwargs.items()})
         self.lock = RLock() # a callback may call one verb from within another
 
     def __setstate__(self, state):
@@ -66,21 +69,26 @@ class TrainingLearner(LeanLearner):
 def _fit(self:TrainingLearner, asked:dict, n_epoch:int, cbs=None, **kwargs):
     "fastai's `fit`, with state and random numbers of its own; `asked` is what the user gave."
     self._need_peace()
+    n_epoch = checked_number('n_epoch', n_epoch, Range(kind=int))
+    self.lr = plain_number(self.lr)
+    asked,kwargs = [{k:plain_number(v) for k,v in o.items()} for o in (asked, kwargs)]
     mock = any(isinstance(o, LRFinder) for o in listify(cbs))
-    before = (deepcopy(self.model.state_dict()), self.opt and deepcopy(self.opt.state_dict())) if mock else None
+    before = deepcopy(self.model.state_dict()),self.opt and deepcopy(self.opt.state_dict())
+    self._watched,self._skipped = not mock,False
     logger,self._own_loss,self._under_way = self.logger,self.loss_func,True
     if not mock:
         self.fit_args = {k:v for k,v in asked.items() if v is not None and v is not False}
     with random_states_kept():
         try:
             Learner.fit(self, n_epoch, cbs=cbs, **kwargs)
-        except BaseException:
-            self._end_early(before)
+        except BaseException as e:
+            self._end_early(before if mock or isinstance(e, DivergedError) else None)
             raise
         finally:
-            self._under_way,self.logger = False,logger
+            self._under_way,self._watched,self.logger = False,False,logger
             self.trainings += not mock
 
+# %% ../nbs/10a_training.ipynb #lrn0013c
 @patch
 def _need_peace(self:TrainingLearner):
     "Raise `InputError` while a training is under way."
@@ -93,7 +101,7 @@ def _in_peace(verb:str):
     @wraps(original)
     def checked(self, *args, **kwargs):
         self._need_peace()
-        return original(self, *args, **kwargs)
+        return original(self, *map(plain_number, args), **{k:plain_number(v) for k,v in kwargs.items()})
     return checked
 
 for _verb in ('fit_one_cycle', 'fit_flat_cos', 'fit_sgdr', 'fine_tune', 'lr_find'):
@@ -102,7 +110,7 @@ for _verb in ('fit_one_cycle', 'fit_flat_cos', 'fit_sgdr', 'fine_tune', 'lr_find
 # %% ../nbs/10a_training.ipynb #lrn0013b
 @patch
 def _end_early(self:TrainingLearner, before:tuple|None):
-    "Have the callbacks end what they hold; `before` is what an `lr_find` began with."
+    "Have the callbacks end what they hold; `before` is what an `lr_find`, or a training that diverged, began with."
     self.loss_func = self._own_loss # that of `MixUp` was for its batches
     for cb in sorted(self.cbs, key=lambda o: o.order):
         try:
@@ -130,6 +138,7 @@ def _do_fit(self:TrainingLearner):
 def _do_epoch_train(self:TrainingLearner):
     self.dl = self.bring(self.dls.train)
     self._with_events(self.all_batches, 'train', CancelTrainException)
+    self._check_loss()
 
 @patch
 def _do_epoch_validate(self:TrainingLearner, ds_idx=1, dl=None):
@@ -150,6 +159,42 @@ def all_batches(self:TrainingLearner):
     finally:
         self._batches -= 1
 
+# %% ../nbs/10a_training.ipynb #nan00002
+_skips = frozenset(f'after_cancel_{o}' for o in ('batch', 'backward', 'step'))
+
+def _diverged(what:str, where:str):
+    "What to raise."
+    return DivergedError(f'the {what} in {where}: train with a lower learning rate')
+
+@patch
+def one_batch(self:TrainingLearner, i, b):
+    LeanLearner.one_batch(self, i, b)
+    if i%100 == 99 and self.training:
+        self._check_loss()
+
+@patch
+def _check_loss(self:TrainingLearner):
+    "Raise `DivergedError` if the training loss has become NaN or infinite and stays so."
+    recorder = getattr(self, 'recorder', None)
+    losses = getattr(recorder, 'losses', None)
+    if not self._watched or not losses or isfinite(losses[-1]):
+        return
+    if self._skipped and all(bool(o.isfinite().all()) for o in self.model.parameters()):
+        return
+    first = next(i for i,o in enumerate(losses) if not isfinite(o))
+    epoch = bisect_right(recorder.iters, first) # how many batches there were at the end of each
+    batch = first+1-(recorder.iters[epoch-1] if epoch else 0)
+    raise _diverged(f'loss became {float(losses[first])}', f'epoch {epoch+1}, batch {batch} of {self.n_iter}')
+
+@patch
+def _do_epoch(self:TrainingLearner):
+    Learner._do_epoch(self)
+    recorder = getattr(self, 'recorder', None)
+    told = dict(zip(recorder.metric_names, recorder.log, strict=False)) if self._watched and recorder else {}
+    loss = told.get('valid_loss')
+    if loss is not None and not isfinite(loss):
+        raise _diverged(f'validation loss became {loss}', f'epoch {self.epoch+1}')
+
 # %% ../nbs/10a_training.ipynb #lrn00016
 _batch_events = frozenset(_inner_loop)
 _outer = frozenset(f'{a}_{b}' for a in ('before', 'after', 'after_cancel') for b in ('fit', 'epoch'))
@@ -158,6 +203,7 @@ _passing = ('epoch', 'n_epoch', 'train_iter', 'pct_train', 'iter', 'n_iter', 'dl
 
 @patch
 def _call_one(self:TrainingLearner, event_name):
+    self._skipped |= event_name in _skips
     if event_name in _batch_events:
         return LeanLearner._call_one(self, event_name)
     if not hasattr(event, event_name):
