@@ -9,6 +9,7 @@ __all__ = ['TrainingLog', 'ConsoleProgress', 'AveragedWeights', 'FreshStatistics
 import time
 from collections import deque
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.progress import ProgressCallback

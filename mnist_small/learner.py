@@ -9,6 +9,7 @@ __all__ = ['RecipeLearner', 'mnist_learner', 'meets_target']
 from copy import copy
 from pathlib import Path
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.data.core import DataLoaders
 from fastai.imports import noop

@@ -10,6 +10,7 @@ import inspect
 from functools import partial
 from operator import attrgetter
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.callback import core
 from fastai.callback.core import Callback, TrainEvalCallback

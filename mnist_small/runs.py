@@ -12,6 +12,7 @@ from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import pandas as pd
 import torch
 from fastai.callback.core import Callback

@@ -9,6 +9,7 @@ __all__ = ['FastTraining']
 import logging
 from copy import deepcopy
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.callback.core import Callback
 from fastai.imports import noop

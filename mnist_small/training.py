@@ -11,6 +11,7 @@ from copy import copy, deepcopy
 from functools import wraps
 from threading import RLock
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import fastai.callback.hook # noqa: F401 adds `summary` to Learner
 import torch
 from fastai.callback.core import CancelEpochException, CancelTrainException, _inner_loop, event
