@@ -17,6 +17,7 @@ from fastai.learner import Learner
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
 from .callbacks import AveragedWeights, FreshStatistics, PatienceCallback, TrainingLog
+from .dataset import images_told
 from .files import InputError
 from .loader import DigitDataset, DigitTransform, brought_to, mnist_dls
 from .loop import OPTIMISERS, Accuracy, DigitLoss, LeanScheduler, one_cycle
@@ -48,6 +49,12 @@ class RecipeLearner(TrainingLearner):
         self.recipe,self._said = recipe,set()
         self.transform = recipe_transform(recipe)
         super().__init__(dls, model, seed, **kwargs)
+
+    def __repr__(self):
+        log,name = vars(self).get('training_log'),[str(k) for k,o in RECIPES.items() if o == self.recipe]
+        net = f'{type(self.model).__name__} with {num_params(self.model):,} parameters'
+        return (f'<RecipeLearner: {net}, recipe {name[0] if name else "of its own"}, seed {self.seed}, '
+                f'{len(log.history) if log else 0} epochs trained;\n {images_told(self.dls)}>')
 
     @property
     def dls(self) -> DataLoaders:

@@ -6,6 +6,7 @@
 __all__ = ['ResidentDL', 'base_tfms', 'DigitTransform', 'mnist_dls']
 
 # %% ../nbs/04_loader.ipynb #58795306
+import sys
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -54,16 +55,18 @@ class ResidentDL(TfmdDL):
             dataset = DigitDataset.from_items(listify(dataset), self.dataset.vocab)
         return super().new(dataset, cls, **kwargs)
 
-    def show_batch(self, b=None, max_n=9, ctxs=None, show=True, unique=False, **kwargs):
-        "As in fastai; with `unique` one image, as it is changed at random in training."
-        if unique and b is None: # fastai's way changes the loader, and leaves it changed
-            first = partial(torch.zeros, max_n, dtype=torch.long, device='cpu')
-            b = self.new(get_idxs=first, drop_last=False).one_batch()
-        return super().show_batch(b, max_n, ctxs, show, **kwargs)
-
     def _pre_show_batch(self, b, max_n=9):
         import fastai.vision.learner # noqa: F401 registers how images are shown; here, because it takes seconds
         return super()._pre_show_batch(b, max_n)
+
+# %% ../nbs/04_loader.ipynb #6ad739fe
+@patch
+def show_batch(self:ResidentDL, b=None, max_n=9, ctxs=None, show=True, unique=False, **kwargs):
+    "As in fastai; with `unique` one image, as it is changed at random in training."
+    if unique and b is None: # fastai's way changes the loader, and leaves it changed
+        first = partial(torch.zeros, max_n, dtype=torch.long, device='cpu')
+        b = self.new(get_idxs=first, drop_last=False).one_batch()
+    return TfmdDL.show_batch(self, b, max_n, ctxs, show, **kwargs)
 
 # %% ../nbs/04_loader.ipynb #indices2
 @patch
@@ -224,12 +227,23 @@ def _with_batch_tfms(dl:TfmdDL, tfms:list) -> TfmdDL:
     new.fake_l.dataset = new.fake_l
     return new
 
+# %% ../nbs/04_loader.ipynb #brg00005
+def deals_out(
+    dl # A loader of any kind
+) -> bool:
+    "Whether it is fastai's `DistributedDL`, which deals out the images of another loader, its `dl`, to processes."
+    module = sys.modules.get('fastai.distributed') # which cannot be imported without `accelerate`
+    return module is not None and isinstance(dl, module.DistributedDL)
+
 # %% ../nbs/04_loader.ipynb #brg00002
 def brought_to(
     dl, # A loader: fastai's, PyTorch's, or a list of batches
     transform:DigitTransform # What its images are to pass
 ) -> tuple: # The loader, or a new one with the transform; and what to tell the user, or None
     "Have the batches of `dl` pass `transform`, and no other `DigitTransform`."
+    if deals_out(dl):
+        inner,said = brought_to(dl.dl, transform)
+        return dl if inner is dl.dl else type(dl)(inner, dl.rank, dl.world_size, dl.device), said
     idle = transform.amounts == DigitTransform().amounts
     tfms = list(dl.after_batch.fs) if isinstance(dl, TfmdDL) else []
     there = [o for o in tfms if isinstance(o, DigitTransform)]

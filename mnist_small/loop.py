@@ -15,9 +15,9 @@ import torch
 from fastai.callback import core
 from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.schedule import ParamScheduler, SchedCos
-from fastai.learner import AvgSmoothLoss, CastToTensor, Learner, Metric, Recorder
+from fastai.learner import AvgSmoothLoss, CastToTensor, Learner, Metric, Recorder, SkipToEpoch
 from fastai.losses import CrossEntropyLossFlat
-from fastai.optimizer import OptimWrapper
+from fastai.optimizer import OptimWrapper, set_item_pg
 from fastcore.basics import patch
 from fastcore.xtras import modify_exception
 from torch import Tensor
@@ -38,6 +38,12 @@ class Accuracy(Metric):
         y = learn.yb[0]
         self.correct += (learn.pred.argmax(1) == y).sum()
         self.count += len(y)
+
+    def gather(self, device):
+        "Add up what all processes have counted."
+        both = torch.tensor([float(self.correct), self.count], device=device)
+        torch.distributed.all_reduce(both)
+        self.correct,self.count = both.tolist()
 
     @property
     def value(self):
@@ -156,9 +162,31 @@ class FusedAdam(_Unwrapped, torch.optim.Adam):
         super().__init__(params, fused=True, **kwargs)
         self.register_load_state_dict_post_hook(lambda o: match_layout(o.state))
 
+# %% ../nbs/06_loop.ipynb #hyp00001
+class Hypers(dict):
+    "The hyper-parameters of one parameter group of `opt`; setting one sets it there."
+    def __init__(self, opt, group:int, hypers:dict):
+        super().__init__(hypers)
+        self.opt,self.group = opt,group
+
+    def __setitem__(self, k, v):
+        super().__setitem__(k, v)
+        set_item_pg(self.opt.opt.param_groups[self.group], self.opt.bwd_map[k], v)
+
+    def update(self, *args, **kwargs):
+        for k,v in dict(*args, **kwargs).items():
+            self[k] = v
+
+    def __reduce__(self): # a copy is a plain dict
+        return dict, (dict(self),)
+
 # %% ../nbs/06_loop.ipynb #7be2a9c4
 class LeanOptim(OptimWrapper):
-    "fastai's `OptimWrapper`, in which the two methods of each step need not be searched for."
+    "fastai's `OptimWrapper`: the two methods of each step need not be searched for, and `hypers` can be written to."
+    @property
+    def hypers(self): # those of `OptimWrapper` are copies, in which `ReduceLROnPlateau` sets a learning rate in vain
+        return [Hypers(self, i, o) for i,o in enumerate(OptimWrapper.hypers.fget(self))]
+
     def step(self, closure=None):
         return self.opt.step(closure)
 
@@ -184,6 +212,13 @@ def _call_in_batch(cb:Callback, event_name:str):
     except Exception as e:
         said = f'Exception occured in `{type(cb).__name__}` when calling event `{event_name}`:\n\t{e}'
         raise modify_exception(e, said, replace=True) from None
+
+# %% ../nbs/06_loop.ipynb #str00002
+def skipped_epochs(
+    cbs # Callbacks
+) -> int:
+    "How many epochs a training leaves out: fastai's `fit` hands on `start_epoch` in a callback."
+    return max([0, *[o._skip_to for o in cbs if isinstance(o, SkipToEpoch)]])
 
 # %% ../nbs/06_loop.ipynb #3fa0c1de
 class LeanLearner(Learner):

@@ -8,7 +8,7 @@ __all__ = ['TrainingLearner']
 # %% ../nbs/10a_training.ipynb #58795306
 from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
-from functools import wraps
+from functools import partial, wraps
 from threading import RLock
 
 from . import quiet # noqa: F401 before fastai, whose import then says nothing
@@ -19,11 +19,12 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import LRFinder
 from fastai.data.core import DataLoaders
 from fastai.imports import noop
-from fastai.learner import Learner, replacing_yield
+from fastai.learner import Learner, SkipToEpoch, replacing_yield
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
 from .files import InputError
-from .loop import LeanLearner
+from .loader import deals_out
+from .loop import Accuracy, LeanLearner, skipped_epochs
 from .state import attributes_kept, checked_seed, epoch_seed, network_kept, random_states_kept
 from torch import nn
 
@@ -69,6 +70,9 @@ def _fit(self:TrainingLearner, asked:dict, n_epoch:int, cbs=None, **kwargs):
     self._need_peace()
     mock = any(isinstance(o, LRFinder) for o in listify(cbs))
     before = (deepcopy(self.model.state_dict()), self.opt and deepcopy(self.opt.state_dict())) if mock else None
+    skips = [SkipToEpoch(kwargs.get('start_epoch', 0)), *self.cbs, *listify(cbs)]
+    if skipped_epochs(skips) and self.trainings and not mock:
+        self.trainings -= 1 # its epochs are those of the training before
     logger,self._own_loss,self._under_way = self.logger,self.loss_func,True
     if not mock:
         self.fit_args = {k:v for k,v in asked.items() if v is not None and v is not False}
@@ -97,8 +101,16 @@ def _in_peace(verb:str):
         return original(self, *args, **kwargs)
     return checked
 
-for _verb in ('fit_one_cycle', 'fit_flat_cos', 'fit_sgdr', 'fine_tune', 'lr_find'):
+for _verb in ('fit_one_cycle', 'fit_sgdr', 'fine_tune', 'lr_find'):
     setattr(TrainingLearner, _verb, _in_peace(_verb))
+
+# %% ../nbs/10a_training.ipynb #str00001
+@patch
+def fit_flat_cos(self:TrainingLearner, *args, cbs=None, start_epoch=0, **kwargs):
+    "As in fastai, with `start_epoch`, which fastai takes and forgets."
+    self._need_peace()
+    skip = [SkipToEpoch(start_epoch)] if start_epoch else []
+    return Learner.fit_flat_cos(self, *args, cbs=[*listify(cbs), *skip], **kwargs)
 
 # %% ../nbs/10a_training.ipynb #lrn0013b
 @patch
@@ -119,10 +131,31 @@ def _end_early(self:TrainingLearner, before:tuple|None):
         if before[1]:
             self.opt.load_state_dict(before[1])
 
+# %% ../nbs/10a_training.ipynb #dis00001
+def _broadcast(device, indices:list, rank:int) -> list:
+    "The `indices` of process `rank`, in all processes; fastai's own way is for GPUs only."
+    t = torch.tensor([int(o) for o in indices], device=device)
+    torch.distributed.broadcast(t, rank)
+    return t.tolist()
+
+def _mean_statistics(model:nn.Module):
+    "Give batch norm's statistics the mean of those in all processes."
+    for o in model.buffers():
+        if o.is_floating_point():
+            torch.distributed.all_reduce(o)
+            o /= torch.distributed.get_world_size()
+
+# %% ../nbs/10a_training.ipynb #dis00002
+@patch
+def to_distributed(self:TrainingLearner, sync_bn=True, **kwargs):
+    "As in fastai; batch norm looks at the images of all processes on GPUs only, because torch has that for them only."
+    on_gpu = next(self.model.parameters()).device.type != 'cpu'
+    return Learner.to_distributed(self, sync_bn and on_gpu, **kwargs)
+
 # %% ../nbs/10a_training.ipynb #lrn00014
 @patch
 def _do_fit(self:TrainingLearner):
-    for epoch in range(self.n_epoch):
+    for epoch in range(skipped_epochs(self.cbs), self.n_epoch): # those before it have no events either
         self.epoch = epoch
         set_seed(epoch_seed(self.seed, self.trainings, epoch, 0)) # for what callbacks draw before the batches
         self._with_events(self._do_epoch, 'epoch', CancelEpochException)
@@ -139,15 +172,24 @@ def _do_epoch_validate(self:TrainingLearner, ds_idx=1, dl=None):
 @patch
 def all_batches(self:TrainingLearner):
     self._batches += 1
+    loader = self.dl
+    if deals_out(loader):
+        loader,self.dl._broadcast = self.dl.dl,partial(_broadcast, self.dl.device)
+        if not self.training and torch.distributed.is_initialized():
+            _mean_statistics(self.model)
     if self.training:
         seed = epoch_seed(self.seed, self.trainings, self.epoch)
         set_seed(seed) # whatever was drawn since the epoch began
-        if hasattr(self.dl, 'rng'):
-            self.dl.rng.seed(seed)
-        if isinstance(getattr(self.dl, 'generator', None), torch.Generator): # of a loader of PyTorch's
-            self.dl.generator.manual_seed(seed)
+        if hasattr(loader, 'rng'):
+            loader.rng.seed(seed)
+        if isinstance(getattr(loader, 'generator', None), torch.Generator): # of a loader of PyTorch's
+            loader.generator.manual_seed(seed)
     try:
         LeanLearner.all_batches(self)
+        if loader is not self.dl and torch.distributed.is_initialized():
+            for o in self.metrics:
+                if isinstance(o, Accuracy):
+                    o.gather(self.dl.device)
     finally:
         self._batches -= 1
 
