@@ -38,7 +38,7 @@ def log_row(
 class TrainingLog(Callback):
     "Training accuracy in the log, epochs from 1, plain lines without a progress bar, and a `history` of all epochs."
     order = Recorder.order+.5 # once the recorder has names and values, and before anything reads them
-    _only_train_loop = True
+    _only_train_loop = remove_on_fetch = True # `FetchPredsCallback` sets the recorder aside, and this with it
     def __init__(self):
         self.history,self.trained,self.head_due = [],False,True
 

@@ -185,7 +185,8 @@ class LeanOptim(OptimWrapper):
     "fastai's `OptimWrapper`: the two methods of each step need not be searched for, and `hypers` can be written to."
     @property
     def hypers(self): # those of `OptimWrapper` are copies, in which `ReduceLROnPlateau` sets a learning rate in vain
-        return [Hypers(self, i, o) for i,o in enumerate(OptimWrapper.hypers.fget(self))]
+        groups = enumerate(OptimWrapper.hypers.fget(self))
+        return [Hypers(self, i, {k:v for k,v in o.items() if v is not None}) for i,o in groups] # None: nothing to log
 
     def step(self, closure=None):
         return self.opt.step(closure)
