@@ -80,7 +80,7 @@ def validation_in_large_batches():
 
 def fused_optimiser():
     from functools import partial
-    from mnist_small.loop import OPTIMISERS, FusedSGD, LeanOptim
+    from mnist_small.optimisers import OPTIMISERS, FusedSGD, LeanOptim
     class SGD(FusedSGD):
         def __init__(self, params, **kwargs):
             super().__init__(params, **kwargs)
@@ -98,7 +98,8 @@ def averages_in_one_call():
 
 
 def fewer_detours_between_batches():
-    from mnist_small.loop import LeanLearner, LeanOptim
+    from mnist_small.loop import LeanLearner
+    from mnist_small.optimisers import LeanOptim
     def all_batches(self): # as in fastai, but for the plain batches
         self.n_iter = len(self.dl)
         plain = self.training and hasattr(type(self.dl), 'plain')

@@ -8,7 +8,9 @@ __all__ = ['TrainingLog', 'ConsoleProgress', 'AveragedWeights', 'FreshStatistics
 # %% ../nbs/09_callbacks.ipynb #58795306
 import time
 from collections import deque
+from math import ceil
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.progress import ProgressCallback
@@ -16,7 +18,7 @@ from fastai.callback.tracker import TrackerCallback
 from fastai.imports import noop
 from fastai.learner import Recorder
 from fastcore.basics import patch
-from .loop import SmoothLoss
+from .loop import SmoothLoss, skipped_epochs
 from torch import nn
 
 # %% ../nbs/09_callbacks.ipynb #21249b8a
@@ -36,7 +38,7 @@ def log_row(
 class TrainingLog(Callback):
     "Training accuracy in the log, epochs from 1, plain lines without a progress bar, and a `history` of all epochs."
     order = Recorder.order+.5 # once the recorder has names and values, and before anything reads them
-    _only_train_loop = True
+    _only_train_loop = remove_on_fetch = True # `FetchPredsCallback` sets the recorder aside, and this with it
     def __init__(self):
         self.history,self.trained,self.head_due = [],False,True
 
@@ -48,7 +50,8 @@ class TrainingLog(Callback):
     def before_fit(self):
         self.head_due = True
         plain = {f'valid_{o}':o for o in self.metrics.attrgot('name')}
-        self.recorder.metric_names = self.recorder.metric_names.map(lambda o: plain.get(o, o))
+        names = self.recorder.metric_names.map(lambda o: plain.get(o, o))
+        self.recorder.metric_names = names[:1]+self._as_without(names[1:])
 
     def before_epoch(self):
         self.trained = False
@@ -57,19 +60,33 @@ class TrainingLog(Callback):
     def before_train(self):
         self.trained = not _finding_lr(self)
 
+    def after_validate(self):
+        if self.trained:
+            self.recorder.log = self.recorder.log[:1]+self._as_without(self.recorder.log[1:])
+
     def after_epoch(self):
         names,row = self.recorder.metric_names[1:-1],self.recorder.values[-1]
         if not self.trained or len(row) != len(names): # not training, or cancelled half-way
             return
+        before = self.epoch if skipped_epochs(self.learn.cbs) else self.history[-1]['epoch'] if self.history else 0
         seconds = time.time()-self.recorder.start_epoch
-        self.history.append(dict(epoch=len(self.history)+1, **dict(zip(names, row, strict=True)), time=seconds))
+        self.history.append(dict(epoch=before+1, **dict(zip(names, row, strict=True)), time=seconds))
 
-    def print_row(self, row):
-        "Print one line, with the names above it if it is the first of a training."
-        if self.head_due:
-            print(log_row(self.recorder.metric_names), flush=True)
-        self.head_due = False
-        print(log_row(row), flush=True)
+# %% ../nbs/09_callbacks.ipynb #0496d873
+@patch
+def _as_without(self:TrainingLog, values):
+    "`values` of an epoch with those of the training metrics behind all others: where fastai has none, nothing moves."
+    n = len(self.metrics)+1
+    whole = self.recorder.train_metrics and self.recorder.valid_metrics and len(values) >= 2*n
+    return values[:1]+values[n:2*n]+values[1:n]+values[2*n:] if whole else values
+
+@patch
+def print_row(self:TrainingLog, row):
+    "Print one line, with the names above it if it is the first of a training."
+    if self.head_due:
+        print(log_row(self.recorder.metric_names), flush=True)
+    self.head_due = False
+    print(log_row(row), flush=True)
 
 # %% ../nbs/09_callbacks.ipynb #872f3444
 class ConsoleProgress(ProgressCallback):
@@ -103,6 +120,8 @@ class AveragedWeights(Callback):
         if self.raw is not None:
             _copy_into(self.live, self.raw)
         self.raw = None
+        if self.average is None and not _finding_lr(self):
+            self._go_on(self.learn)
 
     def after_step(self):
         learn = self.learn
@@ -127,6 +146,16 @@ class AveragedWeights(Callback):
         self.live,self.average,self.raw = None,None,None
 
     before_fit = after_interrupt = after_fit # a training before this one was interrupted
+
+# %% ../nbs/09_callbacks.ipynb #828ab7a7
+@patch
+def _go_on(self:AveragedWeights, learn):
+    "Where `start_epoch` leaves out epochs, of which some were averaged, the average goes on from the weights that are."
+    n_iter,first = len(learn.dl),skipped_epochs(learn.cbs)
+    done,start = first*n_iter,ceil(self.start*learn.n_epoch*n_iter)
+    if learn.epoch == first and done > start:
+        self.live = [o for o in self.model.state_dict().values() if o.is_floating_point()]
+        self.average,self.since = [o.clone() for o in self.live],start-done
 
 # %% ../nbs/09_callbacks.ipynb #fresh002
 class FreshStatistics(Callback):

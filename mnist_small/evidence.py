@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
+from .figures import Figure
 from .files import InputError, user_path, write_whole
 from .recipes import recorded_recipe
 

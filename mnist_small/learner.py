@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.data.core import DataLoaders
 from fastai.imports import noop
@@ -17,15 +18,17 @@ from fastai.learner import Learner
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
 from .callbacks import AveragedWeights, FreshStatistics, PatienceCallback, TrainingLog
+from .dataset import images_told
 from .files import InputError, checked_seed, plain_number
 from .loader import DigitDataset, DigitTransform, brought_to, mnist_dls
-from .loop import OPTIMISERS, Accuracy, DigitLoss, LeanScheduler, one_cycle
+from .loop import Accuracy, DigitLoss, LeanScheduler, one_cycle
 from .models import MODELS, num_params, pretrained_file
+from .optimisers import OPTIMISERS
 from .recipes import RECIPES, Recipe, get_recipe
 from .speed import FastTraining
 from .state import random_states_kept
 from .target import Verdict, not_for_target, target_verdict
-from .training import TrainingLearner
+from .aside import TrainingLearner
 from safetensors.torch import load
 from torch import nn
 
@@ -48,6 +51,12 @@ class RecipeLearner(TrainingLearner):
         self.recipe,self._said = recipe,set()
         self.transform = recipe_transform(recipe)
         super().__init__(dls, model, seed, **kwargs)
+
+    def __repr__(self):
+        log,name = vars(self).get('training_log'),[str(k) for k,o in RECIPES.items() if o == self.recipe]
+        net = f'{type(self.model).__name__} with {num_params(self.model):,} parameters'
+        return (f'<RecipeLearner: {net}, recipe {name[0] if name else "of its own"}, seed {self.seed}, '
+                f'{len(log.history) if log else 0} epochs trained;\n {images_told(self.dls)}>')
 
     @property
     def dls(self) -> DataLoaders:

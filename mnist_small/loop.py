@@ -6,22 +6,20 @@
 __all__ = []
 
 # %% ../nbs/06_loop.ipynb #58795306
-import inspect
-from functools import partial
 from itertools import repeat
 from operator import attrgetter, contains
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.callback import core
 from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.schedule import ParamScheduler, SchedCos
-from fastai.learner import AvgSmoothLoss, CastToTensor, Learner, Metric, Recorder
+from fastai.learner import AvgSmoothLoss, CastToTensor, Learner, Metric, Recorder, SkipToEpoch
 from fastai.losses import CrossEntropyLossFlat
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 from fastcore.xtras import modify_exception
 from torch import Tensor
-from torch.optim import optimizer
 
 # %% ../nbs/06_loop.ipynb #5d1c0f3a
 class DigitLoss(CrossEntropyLossFlat):
@@ -39,6 +37,12 @@ class Accuracy(Metric):
         y = learn.yb[0]
         self.correct += (learn.pred.argmax(1) == y).sum()
         self.count += len(y)
+
+    def gather(self, device):
+        "Add up what all processes have counted."
+        both = torch.tensor([float(self.correct), self.count], device=device)
+        torch.distributed.all_reduce(both)
+        self.correct,self.count = both.tolist()
 
     @property
     def value(self):
@@ -127,71 +131,10 @@ class LeanCast(CastToTensor):
             if type(o) is not Tensor:
                 return super().before_batch()
 
-# %% ../nbs/06_loop.ipynb #3bd3ee50
-def match_layout(
-    state:dict # The state of a torch optimiser: tensors by name, by parameter
-):
-    "Have the tensors in `state` lie in memory as their parameters do."
-    for p,kept in state.items():
-        for k,v in kept.items():
-            if isinstance(v, Tensor) and v.shape == p.shape and v.stride() != p.stride():
-                kept[k] = torch.empty_like(p, dtype=v.dtype, requires_grad=False).copy_(v)
-
-class _Unwrapped:
-    "Methods of torch's optimisers without what they are wrapped in."
-    add_param_group,_zero_grad,state_dict,load_state_dict = [
-        inspect.unwrap(getattr(torch.optim.Optimizer, o))
-        for o in ('add_param_group', 'zero_grad', 'state_dict', 'load_state_dict')]
-
-    def zero_grad(self, set_to_none=True):
-        if not set_to_none or torch.autograd._profiler_enabled():
-            return self._zero_grad(set_to_none)
-        for group in self.param_groups:
-            for p in group['params']:
-                p.grad = None
-
-def _unwatched(step):
-    "The `step` of an optimiser of torch's, without what it is wrapped in unless somebody watches."
-    plain = torch.no_grad()(inspect.unwrap(step))
-    watched = torch.optim.Optimizer.profile_hook_step(plain)
-    def either(self, *args, **kwargs):
-        seen = (torch.autograd._profiler_enabled() or self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
-                or optimizer._global_optimizer_pre_hooks or optimizer._global_optimizer_post_hooks)
-        return (watched if seen else plain)(self, *args, **kwargs)
-    either.hooked = True # or torch would wrap it
-    return either
-
-# %% ../nbs/06_loop.ipynb #3bd3ee51
-class FusedSGD(_Unwrapped, torch.optim.SGD):
-    "torch's SGD with Nesterov momentum, fused."
-    step = _unwatched(torch.optim.SGD.step)
-    def __init__(self, params, **kwargs):
-        super().__init__(params, momentum=.9, nesterov=True, fused=True, **kwargs)
-        self.register_load_state_dict_post_hook(lambda o: match_layout(o.state))
-
-class FusedAdam(_Unwrapped, torch.optim.Adam):
-    "torch's Adam, fused."
-    step = _unwatched(torch.optim.Adam.step)
-    def __init__(self, params, **kwargs):
-        super().__init__(params, fused=True, **kwargs)
-        self.register_load_state_dict_post_hook(lambda o: match_layout(o.state))
-
-# %% ../nbs/06_loop.ipynb #7be2a9c4
-class LeanOptim(OptimWrapper):
-    "fastai's `OptimWrapper`, in which the two methods of each step need not be searched for."
-    def step(self, closure=None):
-        return self.opt.step(closure)
-
-    def zero_grad(self, set_to_none=True):
-        self.opt.zero_grad(set_to_none)
-
-OPTIMISERS = dict(adam=partial(LeanOptim, opt=FusedAdam), sgd=partial(LeanOptim, opt=FusedSGD))
-"fastai `opt_func`s by the name that recipes use; momentum follows the schedule."
-
 # %% ../nbs/06_loop.ipynb #lean0006
 _lean = {TrainEvalCallback:LeanCounter, Recorder:LeanRecorder, CastToTensor:LeanCast} # in place of fastai's
 _cancels = tuple(o for k,o in vars(core).items() if k.startswith('Cancel'))
-_in_batch = frozenset(core._inner_loop)
+_in_batch = frozenset(o for o in core._inner_loop if 'cancel' not in o)
 
 def _call_in_batch(cb:Callback, event_name:str):
     "`Callback.__call__` for an event of a batch, asking the learner no more than it has to."
@@ -204,6 +147,13 @@ def _call_in_batch(cb:Callback, event_name:str):
     except Exception as e:
         said = f'Exception occured in `{type(cb).__name__}` when calling event `{event_name}`:\n\t{e}'
         raise modify_exception(e, said, replace=True) from None
+
+# %% ../nbs/06_loop.ipynb #str00002
+def skipped_epochs(
+    cbs # Callbacks
+) -> int:
+    "How many epochs a training leaves out: fastai's `fit` hands on `start_epoch` in a callback."
+    return max([0, *[o._skip_to for o in cbs if isinstance(o, SkipToEpoch)]])
 
 # %% ../nbs/06_loop.ipynb #3fa0c1de
 class LeanLearner(Learner):

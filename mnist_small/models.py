@@ -18,7 +18,9 @@ class DigitNet(nn.Sequential):
     "A sequence of layers that ends in (N,10,1,1); called, it gives the logits, (N,10)."
 
     def forward(self, x):
-        return super().forward(x).flatten(1)
+        for layer in self: # which TorchScript can read, where it cannot call the method of a superclass
+            x = layer(x)
+        return x.flatten(1)
 
 # %% ../nbs/03_models.ipynb #52bb9c3b
 def conv_block(

@@ -21,7 +21,8 @@ from .callbacks import FreshStatistics
 from .compiling import compiler_command
 from .learner import RecipeLearner, first_network, recipe_transform
 from .loader import DigitDataset, DigitTransform
-from .loop import OPTIMISERS, DigitLoss
+from .loop import DigitLoss
+from .optimisers import OPTIMISERS
 from .models import MODELS, num_params
 from .recipes import RECIPES, Recipe, recorded_recipe
 

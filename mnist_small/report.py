@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
+from .figures import Figure
 from .files import InputError, LOCK, claim_folder, leave_folder, user_path, write_whole
 from .images import Images
 from .loop import one_cycle
@@ -103,9 +103,10 @@ def plot_filters(
 # %% ../nbs/13_report.ipynb #63fabe5e
 def plot_confusion(
     probs:torch.Tensor, # (n,10) probabilities, as from `Run.predictions`
-    labels:torch.Tensor # (n,)
+    labels:torch.Tensor, # (n,)
+    vocab=None # Names of the ten classes; by default the digits
 ) -> Figure:
-    "How often each digit was read as which; the colour shows the mistakes, the numbers show all."
+    "How often each class was read as which; the colour shows the mistakes, the numbers show all."
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix # here, because it takes a second to import
     counts = confusion_matrix(labels.cpu(), probs.argmax(1).cpu(), labels=range(10))
     mistakes = np.where(np.eye(10, dtype=bool), 0, counts)
@@ -115,7 +116,11 @@ def plot_confusion(
     shown.im_.set(data=mistakes, cmap='Reds', clim=(0, max(1, 1.6*mistakes.max())))
     for i,j in np.argwhere(counts):
         ax.text(j, i, f'{counts[i,j]:,}', ha='center', va='center', fontsize=8, color='grey' if i == j else 'black')
-    ax.set(xlabel='read as', ylabel='digit', title=f'{mistakes.sum():,} of {counts.sum():,} read wrongly')
+    if vocab is not None:
+        ax.set_xticks(range(10), vocab, rotation=45, ha='right')
+        ax.set_yticks(range(10), vocab)
+    ax.set(xlabel='read as', ylabel='digit' if vocab is None else 'class',
+           title=f'{mistakes.sum():,} of {counts.sum():,} read wrongly')
     return fig
 
 # %% ../nbs/13_report.ipynb #416c54c8
@@ -123,21 +128,22 @@ def plot_mistakes(
     x:torch.Tensor, # (n,28,28) images
     probs:torch.Tensor, # (n,10) probabilities
     labels:torch.Tensor, # (n,)
-    n:int=12 # At most so many
+    n:int=12, # At most so many
+    vocab=None # Names of the ten classes; by default the digits
 ) -> Figure:
     "The images that were read wrongly with most confidence, that first."
     x,probs,labels = x.cpu(),probs.cpu(),labels.cpu()
     sure,read = probs.max(1)
     wrong = (read != labels).nonzero()[:,0]
     worst = wrong[sure[wrong].argsort(descending=True)][:n]
-    rows = max(1, -(-len(worst)//6))
+    rows,names = max(1, -(-len(worst)//6)),range(10) if vocab is None else vocab
     fig = Figure(figsize=(9, 1.9*rows), layout='constrained')
     axs = fig.subplots(rows, 6, squeeze=False).ravel()
     for ax in axs:
         ax.axis('off')
     for ax,i in zip(axs, worst.tolist(), strict=False): # the last row may have places to spare
         ax.imshow(x[i], cmap='gray_r')
-        ax.set_title(f'{labels[i]} read as {read[i]}\n{100*sure[i]:.0f} % sure', fontsize=8)
+        ax.set_title(f'{names[labels[i]]} read as {names[read[i]]}\n{100*sure[i]:.0f} % sure', fontsize=8)
     return fig
 
 # %% ../nbs/13_report.ipynb #rep00005

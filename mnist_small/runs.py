@@ -10,6 +10,7 @@ import csv, json
 from io import StringIO
 from pathlib import Path
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.callback.core import Callback
 from fastcore.basics import patch

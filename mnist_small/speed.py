@@ -10,6 +10,7 @@ import logging
 from copy import deepcopy
 from functools import lru_cache
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
 from fastai.callback.core import Callback
 from fastai.imports import noop
@@ -18,7 +19,7 @@ from fastai.torch_core import TensorImageBW
 from fastcore.basics import patch
 from .kernels import Kernels
 from .loader import BlockFloat, BlockNormalize, DigitTransform, ResidentDL, _with_batch_tfms
-from .loop import match_layout
+from .optimisers import match_layout
 from .models import UnsupportedNetwork
 from .warping import Warp
 from torch import Tensor, nn

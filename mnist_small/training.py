@@ -7,25 +7,26 @@ __all__ = ['TrainingLearner']
 
 # %% ../nbs/10a_training.ipynb #58795306
 from bisect import bisect_right
-from contextlib import ExitStack, contextmanager
-from copy import copy, deepcopy
-from functools import wraps
+from copy import deepcopy
+from functools import partial, wraps
 from math import isfinite
 from threading import RLock
 
+from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import fastai.callback.hook # noqa: F401 adds `summary` to Learner
 import torch
-from fastai.callback.core import CancelEpochException, CancelTrainException, _inner_loop, event
+from fastai.callback.core import CancelEpochException, CancelTrainException
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import LRFinder
 from fastai.data.core import DataLoaders
 from fastai.imports import noop
-from fastai.learner import Learner, replacing_yield
+from fastai.learner import Learner, SkipToEpoch
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
 from .files import DivergedError, InputError, Range, checked_number, checked_seed, plain_number
-from .loop import LeanLearner
-from .state import attributes_kept, epoch_seed, network_kept, random_states_kept
+from .loader import deals_out
+from .loop import Accuracy, LeanLearner, skipped_epochs
+from .state import epoch_seed, random_states_kept
 from torch import nn
 
 # %% ../nbs/10a_training.ipynb #trn00004
@@ -75,6 +76,9 @@ def _fit(self:TrainingLearner, asked:dict, n_epoch:int, cbs=None, **kwargs):
     mock = any(isinstance(o, LRFinder) for o in listify(cbs))
     before = deepcopy(self.model.state_dict()),self.opt and deepcopy(self.opt.state_dict())
     self._watched,self._skipped = not mock,False
+    skips = [SkipToEpoch(kwargs.get('start_epoch', 0)), *self.cbs, *listify(cbs)]
+    if skipped_epochs(skips) and self.trainings and not mock:
+        self.trainings -= 1 # its epochs are those of the training before
     logger,self._own_loss,self._under_way = self.logger,self.loss_func,True
     if not mock:
         self.fit_args = {k:v for k,v in asked.items() if v is not None and v is not False}
@@ -104,8 +108,16 @@ def _in_peace(verb:str):
         return original(self, *map(plain_number, args), **{k:plain_number(v) for k,v in kwargs.items()})
     return checked
 
-for _verb in ('fit_one_cycle', 'fit_flat_cos', 'fit_sgdr', 'fine_tune', 'lr_find'):
+for _verb in ('fit_one_cycle', 'fit_sgdr', 'fine_tune', 'lr_find'):
     setattr(TrainingLearner, _verb, _in_peace(_verb))
+
+# %% ../nbs/10a_training.ipynb #str00001
+@patch
+def fit_flat_cos(self:TrainingLearner, *args, cbs=None, start_epoch=0, **kwargs):
+    "As in fastai, with `start_epoch`, which fastai takes and forgets."
+    self._need_peace()
+    skip = [SkipToEpoch(start_epoch)] if start_epoch else []
+    return Learner.fit_flat_cos(self, *args, cbs=[*listify(cbs), *skip], **kwargs)
 
 # %% ../nbs/10a_training.ipynb #lrn0013b
 @patch
@@ -126,10 +138,31 @@ def _end_early(self:TrainingLearner, before:tuple|None):
         if before[1]:
             self.opt.load_state_dict(before[1])
 
+# %% ../nbs/10a_training.ipynb #dis00001
+def _broadcast(device, indices:list, rank:int) -> list:
+    "The `indices` of process `rank`, in all processes; fastai's own way is for GPUs only."
+    t = torch.tensor([int(o) for o in indices], device=device)
+    torch.distributed.broadcast(t, rank)
+    return t.tolist()
+
+def _mean_statistics(model:nn.Module):
+    "Give batch norm's statistics the mean of those in all processes."
+    for o in model.buffers():
+        if o.is_floating_point():
+            torch.distributed.all_reduce(o)
+            o /= torch.distributed.get_world_size()
+
+# %% ../nbs/10a_training.ipynb #dis00002
+@patch
+def to_distributed(self:TrainingLearner, sync_bn=True, **kwargs):
+    "As in fastai; batch norm looks at the images of all processes on GPUs only, because torch has that for them only."
+    on_gpu = next(self.model.parameters()).device.type != 'cpu'
+    return Learner.to_distributed(self, sync_bn and on_gpu, **kwargs)
+
 # %% ../nbs/10a_training.ipynb #lrn00014
 @patch
 def _do_fit(self:TrainingLearner):
-    for epoch in range(self.n_epoch):
+    for epoch in range(skipped_epochs(self.cbs), self.n_epoch): # those before it have no events either
         self.epoch = epoch
         set_seed(epoch_seed(self.seed, self.trainings, epoch, 0)) # for what callbacks draw before the batches
         self._with_events(self._do_epoch, 'epoch', CancelEpochException)
@@ -144,18 +177,28 @@ def _do_epoch_train(self:TrainingLearner):
 def _do_epoch_validate(self:TrainingLearner, ds_idx=1, dl=None):
     Learner._do_epoch_validate(self, dl=self.bring(self.dls[ds_idx] if dl is None else dl))
 
+# %% ../nbs/10a_training.ipynb #lrn0014b
 @patch
 def all_batches(self:TrainingLearner):
     self._batches += 1
+    loader = self.dl
+    if deals_out(loader):
+        loader,self.dl._broadcast = self.dl.dl,partial(_broadcast, self.dl.device)
+        if not self.training and torch.distributed.is_initialized():
+            _mean_statistics(self.model)
     if self.training:
         seed = epoch_seed(self.seed, self.trainings, self.epoch)
         set_seed(seed) # whatever was drawn since the epoch began
-        if hasattr(self.dl, 'rng'):
-            self.dl.rng.seed(seed)
-        if isinstance(getattr(self.dl, 'generator', None), torch.Generator): # of a loader of PyTorch's
-            self.dl.generator.manual_seed(seed)
+        if hasattr(loader, 'rng'):
+            loader.rng.seed(seed)
+        if isinstance(getattr(loader, 'generator', None), torch.Generator): # of a loader of PyTorch's
+            loader.generator.manual_seed(seed)
     try:
         LeanLearner.all_batches(self)
+        if loader is not self.dl and torch.distributed.is_initialized():
+            for o in self.metrics:
+                if isinstance(o, Accuracy):
+                    o.gather(self.dl.device)
     finally:
         self._batches -= 1
 
@@ -194,106 +237,3 @@ def _do_epoch(self:TrainingLearner):
     loss = told.get('valid_loss')
     if loss is not None and not isfinite(loss):
         raise _diverged(f'validation loss became {loss}', f'epoch {self.epoch+1}')
-
-# %% ../nbs/10a_training.ipynb #lrn00016
-_batch_events = frozenset(_inner_loop)
-_outer = frozenset(f'{a}_{b}' for a in ('before', 'after', 'after_cancel') for b in ('fit', 'epoch'))
-_passing = ('epoch', 'n_epoch', 'train_iter', 'pct_train', 'iter', 'n_iter', 'dl', 'xb', 'yb', 'pred', 'loss',
-             'loss_grad', 'smooth_loss', 'training', 'final_record', '_there', '_inputs')
-
-@patch
-def _call_one(self:TrainingLearner, event_name):
-    self._skipped |= event_name in _skips
-    if event_name in _batch_events:
-        return LeanLearner._call_one(self, event_name)
-    if not hasattr(event, event_name):
-        raise InputError(f'there is no event {event_name}')
-    self._seen = None # callbacks are sorted anew for the next batch
-    known = self._known if self._under_way and event_name in _outer else None
-    for cb in self.cbs.sorted('order'):
-        of_verb = known is None or cb is getattr(self, 'recorder', None) or cb not in known
-        if of_verb and cb not in self._calling: # or one that calls a verb in `after_validate` would do so for ever
-            self._calling.append(cb)
-            try:
-                cb(event_name)
-            finally:
-                self._calling.remove(cb)
-
-# %% ../nbs/10a_training.ipynb #lrn00017
-@patch
-@contextmanager
-def _aside(self:TrainingLearner, verb:str):
-    "Leave the state of a training, under way or not, as it is."
-    if self._batches:
-        raise InputError(f'{verb} cannot be called from within a batch: call it between epochs, as in `after_epoch`')
-    if self._known is not None: # one verb calls another
-        yield
-        return
-    recorder = getattr(self, 'recorder', None)
-    passing = {k:vars(self)[k] for k in _passing if k in vars(self)}
-    kept = [*self.metrics, *([recorder, recorder.loss, recorder.smooth_loss] if recorder else [])]
-    with ExitStack() as stack:
-        if self._under_way:
-            kept += [o for o in self.cbs if type(o).__module__.partition('.')[0] in ('fastai', 'mnist_small')]
-            stack.enter_context(random_states_kept())
-            stack.enter_context(network_kept(self.model))
-            stack.enter_context(contextmanager(replacing_yield)(self, 'loss_func', self._own_loss))
-            for o in self.dls.loaders:
-                if hasattr(o, 'rng'):
-                    stack.callback(setattr, o, 'rng', copy(o.rng))
-        stack.enter_context(attributes_kept(kept))
-        self._known = list(self.cbs)
-        try:
-            yield
-        finally:
-            self._known = None
-            for k in _passing:
-                vars(self).pop(k, None)
-            vars(self).update(passing)
-
-# %% ../nbs/10a_training.ipynb #lrn00018
-@patch
-def validate(self:TrainingLearner, ds_idx=1, dl=None, cbs=None):
-    "As in fastai, on loaders of any kind."
-    with self._aside('validate'):
-        return Learner.validate(self, ds_idx, dl, cbs)
-
-@patch
-def get_preds(self:TrainingLearner, ds_idx=1, dl=None, *args, **kwargs):
-    "As in fastai, on loaders of any kind."
-    with self._aside('get_preds'):
-        return Learner.get_preds(self, ds_idx, None if dl is None else self.bring(dl), *args, **kwargs)
-
-@patch
-def predict(self:TrainingLearner, item, rm_type_tfms=None, with_input=False):
-    "As in fastai, for whatever holds an image."
-    with self._aside('predict'):
-        return Learner.predict(self, item, rm_type_tfms, with_input)
-
-@patch
-def tta(self:TrainingLearner, ds_idx=1, dl=None, *args, **kwargs):
-    "As in fastai, on loaders of any kind."
-    with self._aside('tta'):
-        return Learner.tta(self, ds_idx, None if dl is None else self.bring(dl), *args, **kwargs)
-
-# %% ../nbs/10a_training.ipynb #lrn00019
-@patch
-@contextmanager
-def _as_they_are(self:TrainingLearner):
-    "Bring no loader: fastai hands its batches from one method to another, and they are ready."
-    return replacing_yield(self, '_as_is', True)
-
-@patch
-def show_results(self:TrainingLearner, ds_idx=1, dl=None, max_n=9, shuffle=True, **kwargs):
-    "As in fastai, in a grid."
-    import fastai.vision.learner # noqa: F401 registers how results are shown; here, because it takes seconds to import
-    with self._aside('show_results'):
-        dl = self.bring(self.dls[ds_idx]).new(shuffle=shuffle) if dl is None else self.bring(dl)
-        with self._as_they_are():
-            return Learner.show_results(self, ds_idx, dl, max_n, **kwargs)
-
-@patch
-def summary(self:TrainingLearner):
-    "As in fastai."
-    with self._aside('summary'), self._as_they_are():
-        return Learner.summary(self)
