@@ -7,7 +7,7 @@ __all__ = ['InputError', 'check_run_folder', 'make_run_folder']
 
 # %% ../nbs/00_files.ipynb #f1000004
 import atexit, os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -110,6 +110,17 @@ def leave_folder(
         (path/LOCK).unlink() # while it is locked, so that it cannot be somebody else's
     lock.release()
     _remove(made)
+
+@contextmanager
+def claimed(
+    path:str|Path # As for `claim_folder`
+):
+    "Claim `path` inside a `with` block."
+    path = claim_folder(path)
+    try:
+        yield path
+    finally:
+        leave_folder(path)
 
 @atexit.register
 def leave_folders():
