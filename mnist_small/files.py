@@ -7,7 +7,7 @@ __all__ = ['InputError', 'DivergedError', 'check_run_folder', 'make_run_folder']
 
 # %% ../nbs/00_files.ipynb #f1000004
 import atexit, math, os, reprlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from operator import index
@@ -220,6 +220,17 @@ def leave_folder(
         (path/LOCK).unlink() # while it is locked, so that it cannot be somebody else's
     lock.release()
     _remove(made)
+
+@contextmanager
+def claimed(
+    path:str|Path # As for `claim_folder`
+):
+    "Claim `path` inside a `with` block."
+    path = claim_folder(path)
+    try:
+        yield path
+    finally:
+        leave_folder(path)
 
 @atexit.register
 def leave_folders():

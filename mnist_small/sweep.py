@@ -8,14 +8,14 @@ __all__ = ['sweep']
 # %% ../nbs/14_sweep.ipynb #58795306
 import os, pickle, signal, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
 import torch
-from .files import (InputError, RUN_FILES, Range, checked_number, checked_seed, claim_folder, leave_folder,
-                               plain_number, said_by, user_path)
+from .files import (InputError, RUN_FILES, Range, checked_number, checked_seed, claimed, plain_number,
+                               said_by, user_path)
 from .images import load_images
 from .learner import mnist_learner
 from .loader import mnist_dls
@@ -55,19 +55,18 @@ def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        claim_folder(folder)
-        if (folder/'model.safetensors').exists() and Run(folder).complete:
-            raise InputError(f'{folder} holds a run that another training has left there meanwhile')
-        for o in RUN_FILES:
-            (folder/o).unlink(missing_ok=True)
-        dls = mnist_dls(images=load_images(data), bs=recipe.bs, valid=valid)
-        learn = mnist_learner(recipe, dls, seed=seed, compile=compile, cbs=RunRecorder(folder))
-        with learn.no_bar(), learn.no_logging():
-            learn.fit_one_cycle(epochs)
+        with claimed(folder):
+            if (folder/'model.safetensors').exists() and Run(folder).complete:
+                raise InputError(f'{folder} holds a run that another training has left there meanwhile')
+            for o in RUN_FILES:
+                (folder/o).unlink(missing_ok=True)
+            dls = mnist_dls(images=load_images(data), bs=recipe.bs, valid=valid)
+            learn = mnist_learner(recipe, dls, seed=seed, compile=compile, cbs=RunRecorder(folder))
+            with learn.no_bar(), learn.no_logging():
+                learn.fit_one_cycle(epochs)
     except Exception as e:
         return seed, f'{type(e).__name__}: {said_by(e)}' # whatever it is, the others go on
     finally:
-        leave_folder(folder)
         torch.set_num_threads(before)
     return seed, None
 
@@ -95,7 +94,7 @@ def train_asked():
         pickle.dump(_train(*task), answers)
         answers.flush()
 
-# %% ../nbs/14_sweep.ipynb #3762fbab
+# %% ../nbs/14_sweep.ipynb #3d3c1923
 class _Trainer:
     "A process that trains one run after another; a new one takes its place if it is killed."
     def __init__(self, threads:int):
@@ -209,9 +208,8 @@ def sweep(
     folders,jobs = {o:folder/f'seed-{o:02}' for o in seeds},plain_number(jobs)
     here = jobs == 1
     _jobs(jobs, 1)
-    if not all(_present(o, asked) for o in folders.values()):
-        claim_folder(folder)
-    try:
+    there = all(_present(o, asked) for o in folders.values()) # then nothing is written
+    with nullcontext() if there else claimed(folder):
         missing = [o for o,f in folders.items() if not _present(f, asked)]
         before,start = len(seeds)-len(missing),time.time()
         if before:
@@ -222,6 +220,4 @@ def sweep(
             for done,(seed,failure) in enumerate(ended, before+1):
                 said = failure or f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
                 say(_ended(seed, said, done, len(seeds), before, time.time()-start))
-    finally:
-        leave_folder(folder)
     return [Run(o) for o in folders.values() if _present(o, asked)]

@@ -117,6 +117,7 @@ def fit_flat_cos(self:TrainingLearner, *args, cbs=None, start_epoch=0, **kwargs)
     "As in fastai, with `start_epoch`, which fastai takes and forgets."
     self._need_peace()
     skip = [SkipToEpoch(start_epoch)] if start_epoch else []
+    args,kwargs = [plain_number(o) for o in args],{k:plain_number(v) for k,v in kwargs.items()}
     return Learner.fit_flat_cos(self, *args, cbs=[*listify(cbs), *skip], **kwargs)
 
 # %% ../nbs/10a_training.ipynb #lrn0013b
