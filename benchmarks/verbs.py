@@ -113,6 +113,31 @@ def interrupted(b):
     learn.fit_one_cycle(1)
 
 
+def start_epoch(b):
+    b.trained().save('first', with_opt=True)
+    learn = b.learner().load('first', with_opt=True)
+    learn.fit_one_cycle(4, start_epoch=2)
+    assert [o['epoch'] for o in learn.training_log.history] == [3,4]
+
+
+def show_one(b):
+    b.learner().dls.show_batch(unique=True)
+
+
+def reduce_lr(b):
+    from fastai.callback.tracker import ReduceLROnPlateau
+    learn = b.learner()
+    learn.fit(2, lr=.01, cbs=ReduceLROnPlateau(min_delta=10))
+    assert learn.opt.hypers[-1]['lr'] < .01
+
+
+def torchscript(b):
+    import torch
+    learn = b.trained()
+    x = learn.dls.valid.one_batch()[0].as_subclass(torch.Tensor)
+    assert torch.jit.script(learn.model.eval())(x).shape == (len(x),10)
+
+
 def user_generator(b):
     "A training leaves the caller's generators as they were."
     import torch
@@ -139,8 +164,8 @@ def run_and_report(b):
 
 
 VERBS = (plot_loss, lr_find, show_graph, plot_filters, plot_predictions, default_device, get_preds, predict, validate,
-         show_results, show_batch, summary, export, to_fp16, save_and_load, interrupted, user_generator,
-         packaged_weights, run_and_report)
+         show_results, show_batch, summary, export, to_fp16, save_and_load, interrupted, start_epoch, show_one,
+         reduce_lr, torchscript, user_generator, packaged_weights, run_and_report)
 "What is known to break on cards, each a function of a `Bench`."
 
 
