@@ -27,7 +27,7 @@ _passing = ('epoch', 'n_epoch', 'train_iter', 'pct_train', 'iter', 'n_iter', 'dl
 
 @patch
 def _call_one(self:TrainingLearner, event_name):
-    self._skipped |= event_name in _skips
+    self._skipped |= event_name in _skips # as in a training
     if event_name in _batch_events:
         return LeanLearner._call_one(self, event_name)
     if not hasattr(event, event_name):

@@ -193,7 +193,7 @@ def read_recipe(told:dict) -> Recipe:
     try:
         return recorded_recipe(told)
     except (TypeError, ValueError) as e:
-        raise ValueError(f'recipe.json: recipe: {e}') from e
+        raise ValueError(f'recipe.json: recipe.{e}') from e
 
 # %% ../nbs/11a_record.ipynb #b7da192b
 def read_record(path:Path) -> dict:

@@ -73,6 +73,8 @@ def _fit(self:TrainingLearner, asked:dict, n_epoch:int, cbs=None, **kwargs):
     n_epoch = checked_number('n_epoch', n_epoch, Range(kind=int))
     self.lr = plain_number(self.lr)
     asked,kwargs = [{k:plain_number(v) for k,v in o.items()} for o in (asked, kwargs)]
+    if 'start_epoch' in kwargs:
+        kwargs['start_epoch'] = checked_number('start_epoch', kwargs['start_epoch'], Range(kind=int))
     mock = any(isinstance(o, LRFinder) for o in listify(cbs))
     before = deepcopy(self.model.state_dict()),self.opt and deepcopy(self.opt.state_dict())
     self._watched,self._skipped = not mock,False
@@ -116,6 +118,7 @@ for _verb in ('fit_one_cycle', 'fit_sgdr', 'fine_tune', 'lr_find'):
 def fit_flat_cos(self:TrainingLearner, *args, cbs=None, start_epoch=0, **kwargs):
     "As in fastai, with `start_epoch`, which fastai takes and forgets."
     self._need_peace()
+    start_epoch = checked_number('start_epoch', start_epoch, Range(kind=int))
     skip = [SkipToEpoch(start_epoch)] if start_epoch else []
     args,kwargs = [plain_number(o) for o in args],{k:plain_number(v) for k,v in kwargs.items()}
     return Learner.fit_flat_cos(self, *args, cbs=[*listify(cbs), *skip], **kwargs)
@@ -205,6 +208,11 @@ def all_batches(self:TrainingLearner):
 
 # %% ../nbs/10a_training.ipynb #nan00002
 _skips = frozenset(f'after_cancel_{o}' for o in ('batch', 'backward', 'step'))
+
+@patch
+def _call_one(self:TrainingLearner, event_name):
+    self._skipped |= event_name in _skips
+    LeanLearner._call_one(self, event_name)
 
 def _diverged(what:str, where:str):
     "What to raise."
