@@ -144,7 +144,7 @@ def main():
     os.environ.update(MPLBACKEND='Agg', PYTHONWARNINGS='ignore')
     import torch
     from benchmarks.bare import epoch_flops, product_rate
-    from mnist_small.runs import machine_info
+    from mnist_small.record import machine_info
     budget,out = Budget(args.minutes),dict(machine=machine_info(), versions=versions(), verbs={}, trainings=[])
     with tempfile.TemporaryDirectory() as folder:
         b = Bench(args, Path(folder))

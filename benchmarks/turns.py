@@ -119,5 +119,5 @@ def report(args, **measured):
     "Write what was measured, with machine and versions, if `--json` says where."
     if not args.json:
         return
-    from mnist_small.runs import machine_info
+    from mnist_small.record import machine_info
     args.json.write_text(json.dumps(dict(machine=machine_info(), versions=versions(), **measured), indent=1)+'\n')
