@@ -173,6 +173,9 @@ class LeanLearner(Learner):
         self._seen = None
         super()._call_one(event_name)
 
+    def __getstate__(self): # what is found anew, and holds classes, is not pickled
+        return {k:v for k,v in super().__getstate__().items() if k not in ('_seen', '_sorted', '_having')}
+
     def add_cb(self, cb):
         if isinstance(cb, type):
             cb = _lean.get(cb, cb)()
