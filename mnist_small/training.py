@@ -155,11 +155,15 @@ def to_distributed(self:TrainingLearner, sync_bn=True, **kwargs):
 # %% ../nbs/10a_training.ipynb #lrn00014
 @patch
 def _do_fit(self:TrainingLearner):
-    for epoch in range(skipped_epochs(self.cbs), self.n_epoch): # those before it have no events either
+    first = skipped_epochs(self.cbs)
+    if first and hasattr(self, 'progress'):
+        self.progress.before_epoch() # a bar begins at 0; nothing else sees an epoch that is left out
+    for epoch in range(first, self.n_epoch):
         self.epoch = epoch
         set_seed(epoch_seed(self.seed, self.trainings, epoch, 0)) # for what callbacks draw before the batches
         self._with_events(self._do_epoch, 'epoch', CancelEpochException)
 
+# %% ../nbs/10a_training.ipynb #lrn0014b
 @patch
 def _do_epoch_train(self:TrainingLearner):
     self.dl = self.bring(self.dls.train)
