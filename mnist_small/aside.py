@@ -11,39 +11,16 @@ from copy import copy
 
 from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import fastai.callback.hook # noqa: F401 adds `summary` to Learner
-from fastai.callback.core import _inner_loop, event
 from fastai.learner import Learner, replacing_yield
 from fastcore.basics import patch
 from .files import InputError
-from .loop import LeanLearner
 from .state import attributes_kept, network_kept, random_states_kept
-from .training import TrainingLearner, _skips
+from .training import TrainingLearner
 
-# %% ../nbs/10b_aside.ipynb #lrn00016
-_batch_events = frozenset(_inner_loop)
-_outer = frozenset(f'{a}_{b}' for a in ('before', 'after', 'after_cancel') for b in ('fit', 'epoch'))
+# %% ../nbs/10b_aside.ipynb #lrn00017
 _passing = ('epoch', 'n_epoch', 'train_iter', 'pct_train', 'iter', 'n_iter', 'dl', 'xb', 'yb', 'pred', 'loss',
              'loss_grad', 'smooth_loss', 'training', 'final_record', '_there', '_inputs')
 
-@patch
-def _call_one(self:TrainingLearner, event_name):
-    self._skipped |= event_name in _skips # as in a training
-    if event_name in _batch_events:
-        return LeanLearner._call_one(self, event_name)
-    if not hasattr(event, event_name):
-        raise InputError(f'there is no event {event_name}')
-    self._seen = None # callbacks are sorted anew for the next batch
-    known = self._known if self._under_way and event_name in _outer else None
-    for cb in self.cbs.sorted('order'):
-        of_verb = known is None or cb is getattr(self, 'recorder', None) or cb not in known
-        if of_verb and cb not in self._calling: # or one that calls a verb in `after_validate` would do so for ever
-            self._calling.append(cb)
-            try:
-                cb(event_name)
-            finally:
-                self._calling.remove(cb)
-
-# %% ../nbs/10b_aside.ipynb #lrn00017
 @patch
 @contextmanager
 def _aside(self:TrainingLearner, verb:str):

@@ -38,7 +38,7 @@ def class_label(
         return vocab.o2i[o]
     try:
         return int(o)
-    except ValueError:
+    except (TypeError, ValueError):
         raise InputError(f'{o!r} is none of {list(vocab)}') from None
 
 # %% ../nbs/03b_dataset.ipynb #dst00007

@@ -9,11 +9,12 @@ __all__ = ['seeds_frame', 'write_sweep', 'read_sweep', 'sweep_summary', 'summary
 # %% ../nbs/15_evidence.ipynb #58795306
 import json, math, os
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 from .figures import Figure
-from .files import InputError, user_path, write_whole
+from .files import InputError, open_file, user_path, write_whole
 from .recipes import recorded_recipe
 
 # %% ../nbs/15_evidence.ipynb #d0c92d90
@@ -60,9 +61,10 @@ def read_sweep(
 ) -> tuple: # What the comment lines say, as a dict, and the table
     "Read a sweep's file. Raises `InputError` if that is not what it is."
     try:
-        lines = Path(path).read_text(encoding='utf-8').splitlines()
-        comments = [o[2:].partition(': ') for o in lines if o.startswith('# ')]
-        told,frame = {k:json.loads(v) for k,_,v in comments},pd.read_csv(path, comment='#')
+        with open_file(user_path(path)) as f:
+            text = f.read().decode()
+        comments = [o[2:].partition(': ') for o in text.splitlines() if o.startswith('# ')]
+        told,frame = {k:json.loads(v) for k,_,v in comments},pd.read_csv(StringIO(text), comment='#')
         numbers = [*LAST_ACCURACIES, 'seed', 'parameters', 'train_accuracy']
         lacking = [o for o in (*numbers, 'target') if o not in frame]
         lacking += [o for o in ('iteration', 'recipe') if o not in told]

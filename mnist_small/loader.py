@@ -144,6 +144,11 @@ class DigitTransform(DisplayedTransform):
         "The five arguments."
         return self.moment_norm, self.max_rotate, self.max_shift, self.max_scale, self.max_shear
 
+    @property
+    def changes(self) -> bool:
+        "Whether training batches are changed at random."
+        return any(self.amounts[1:])
+
     def __repr__(self):
         return f"DigitTransform({', '.join(f'{k}={v}' for k,v in self.__stored_args__.items() if v is not None)})"
 
@@ -174,7 +179,7 @@ def matrix(self:DigitTransform,
     training:bool # Whether it is a training batch
 ) -> Tensor|None: # (n,2,3)
     "The map of each image of `x`; None if they stay as they are."
-    random = self.random_matrix(len(x), x.device) if training and any(self.amounts[1:]) else None
+    random = self.random_matrix(len(x), x.device) if training and self.changes else None
     if self.moment_norm is None:
         return random
     moments = moment_matrix(x, self.moment_norm)

@@ -19,6 +19,7 @@ from fastai.data.transforms import IntToFloatTensor, Normalize
 from . import __version__
 from .callbacks import FreshStatistics
 from .compiling import compiler_command
+from .files import Range, checked_number, in_a_line
 from .learner import RecipeLearner, first_network, recipe_transform
 from .loader import DigitDataset, DigitTransform
 from .loop import DigitLoss
@@ -157,29 +158,24 @@ def describe_run(
         machine=dict(machine_info(), device=str(getattr(learn.dls, 'device', 'cpu')), threads=torch.get_num_threads()))
 
 # %% ../nbs/11a_record.ipynb #run00004
-_HUGE = 1e15 # more than any hyper-parameter, loss or time comes to
-_numbers,_whole_numbers,_names = 'a number', 'a whole number', 'a name'
-
-def _fits(o, kind:str, low=-_HUGE, high=_HUGE) -> bool:
-    "Whether `o` is what `kind` says; no text, truth value or NaN is a number."
-    if kind == _names:
-        return isinstance(o, str) and re.fullmatch(r'[\w.+-][\w.+ -]{0,59}', o) is not None
-    return type(o) in (int, float)[:1+(kind == _numbers)] and low <= o <= high
-
-_RECORD = { # what stands in recipe.json: its kind, the least and the most
-    'seed':(_whole_numbers, 0, 2**63-1), 'iteration':(_names,), 'epochs':(_whole_numbers, 1, 10**6),
-    'parameters':(_whole_numbers, 0), 'data.source':(_names,), 'data.validated_on':(_names,),
-    'machine.threads':(_whole_numbers, 1)}
+_HUGE = 10**15 # more than any count or time comes to
+_RECORD = { # what stands in recipe.json: the numbers that it can be, or None for a name
+    'format':Range(1, _HUGE, int), 'seed':Range(0, 2**63-1, int), 'iteration':None, 'epochs':Range(1, 10**6, int),
+    'parameters':Range(0, _HUGE, int), 'data.source':None, 'data.validated_on':None,
+    'machine.threads':Range(1, _HUGE, int)}
 _parts = {'recipe':dict, 'data':dict, 'machine':dict, 'versions':dict, 'compile':(bool, str, type(None))}
 
-def _wrong_key(name:str, there:dict, kind:str, *limits):
-    "Raise `ValueError`, with what is wrong, unless the last part of `name` is of its kind in `there`."
-    key = name.rpartition('.')[2]
+def _check_key(told:dict, name:str):
+    "Have what stands under `name` be what `_RECORD` says. Raises `ValueError` with what is wrong."
+    part,_,key = name.rpartition('.')
+    there,fits = told[part] if part else told,_RECORD[name]
     if key not in there:
         raise ValueError(f'recipe.json has no {name}')
-    if not _fits(there[key], kind, *limits):
-        between = f' in {limits[0]:g} to {limits[1]:g}' if len(limits) > 1 else ''
-        raise ValueError(f'recipe.json: {name} is {str(there[key])[:40]!r}, not {kind}{between}')
+    o = there[key]
+    if fits:
+        there[key] = checked_number(f'recipe.json: {name}', o, fits)
+    elif not isinstance(o, str) or not re.fullmatch(r'[\w.+-][\w.+ -]{0,59}', o):
+        raise ValueError(f'recipe.json: {name} is {in_a_line(o)}, not a name')
 
 # %% ../nbs/11a_record.ipynb #run00005
 def read_recipe(told:dict) -> Recipe:
@@ -205,18 +201,19 @@ def read_record(path:Path) -> dict:
     if not isinstance(told, dict):
         raise ValueError(f'recipe.json holds a {type(told).__name__}, not an object')
     told.setdefault('format', 1) # folders of before 0.2 have none
-    _wrong_key('format', told, _whole_numbers, 1)
+    _check_key(told, 'format')
     if told['format'] > RECORD_FORMAT:
         raise ValueError(f'it was written by a newer mnist_small (format {told["format"]}): update this one')
     for k,kind in _parts.items():
         if k not in told or not isinstance(told[k], kind):
             raise ValueError(f'recipe.json: {k} is {"of another kind" if k in told else "missing"}')
-    for k,kind in _RECORD.items():
-        part,_,_ = k.rpartition('.')
-        _wrong_key(k, told[part] if part else told, *kind)
-    for k,kind in (('checksums', dict), ('origin', str)):
+    for k in _RECORD:
+        _check_key(told, k)
+    for k,kind in (('checksums', dict), ('origin', str), ('vocab', list)):
         if not isinstance(told['data'].get(k, kind()), kind):
             raise ValueError(f'recipe.json: data.{k} is of another kind')
+    if len(told['data'].get('vocab', range(10))) != 10:
+        raise ValueError('recipe.json: data.vocab are not the names of ten classes')
     for k,kind in (('departures', dict), ('metrics', list)):
         if not isinstance(told.get(k, kind()), kind):
             raise ValueError(f'recipe.json: {k} is of another kind')

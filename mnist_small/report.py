@@ -167,7 +167,9 @@ def _pictures(run:Run, images:Images|None) -> tuple: # Figures by name, what is 
         raise InputError(f'{run.path}: recipe.json: data.source is {run.data["source"]}, and its checksums are those '
                          f'of {images.source}')
     x,probs,labels = run.predictions(images)
-    figures.update(confusion=plot_confusion(probs, labels), mistakes=plot_mistakes(x, probs, labels))
+    names = run.data.get('vocab')
+    figures.update(confusion=plot_confusion(probs, labels, names),
+                   mistakes=plot_mistakes(x, probs, labels, vocab=names))
     return figures, '', run.weights_depart(probs, labels)
 
 def _png(figure:Figure) -> bytes:

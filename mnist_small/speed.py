@@ -67,7 +67,7 @@ class FusedTransform(DigitTransform):
         self.warp = _warp(self.moment_norm, normalize.mean.item(), normalize.std.item())
 
     def encodes(self, x:TensorImageBW, *, training=False):
-        random = self.random_matrix(len(x)) if training and any(self.amounts[1:]) else None
+        random = self.random_matrix(len(x)) if training and self.changes else None
         return TensorImageBW(self.warp(x.as_subclass(Tensor), random))
 
 def fused(
@@ -79,7 +79,7 @@ def fused(
     if [type(o) for o in tfms] != [BlockFloat, DigitTransform, BlockNormalize]:
         return dl
     scale,digits,normalize = tfms
-    x,looked_up = dl.dataset.x,digits.moment_norm is not None or training
+    x,looked_up = dl.dataset.x,digits.moment_norm is not None or training and digits.changes
     if not (looked_up and scale.div == 255 and normalize.mean.numel() == normalize.std.numel() == 1
             and torch.device(dl.device or x.device).type == 'cpu' and x.dtype == torch.uint8
             and x.shape[1:] == (Warp.side, Warp.side)):

@@ -15,7 +15,7 @@ from threading import RLock
 from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import fastai.callback.hook # noqa: F401 adds `summary` to Learner
 import torch
-from fastai.callback.core import CancelEpochException, CancelTrainException
+from fastai.callback.core import CancelEpochException, CancelTrainException, _inner_loop, event
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import LRFinder
 from fastai.data.core import DataLoaders
@@ -114,14 +114,14 @@ for _verb in ('fit_one_cycle', 'fit_sgdr', 'fine_tune', 'lr_find'):
     setattr(TrainingLearner, _verb, _in_peace(_verb))
 
 # %% ../nbs/10a_training.ipynb #str00001
+_flat_cos = _in_peace('fit_flat_cos')
+
 @patch
 def fit_flat_cos(self:TrainingLearner, *args, cbs=None, start_epoch=0, **kwargs):
     "As in fastai, with `start_epoch`, which fastai takes and forgets."
-    self._need_peace()
     start_epoch = checked_number('start_epoch', start_epoch, Range(kind=int))
     skip = [SkipToEpoch(start_epoch)] if start_epoch else []
-    args,kwargs = [plain_number(o) for o in args],{k:plain_number(v) for k,v in kwargs.items()}
-    return Learner.fit_flat_cos(self, *args, cbs=[*listify(cbs), *skip], **kwargs)
+    return _flat_cos(self, *args, cbs=[*listify(cbs), *skip], **kwargs)
 
 # %% ../nbs/10a_training.ipynb #lrn0013b
 @patch
@@ -166,11 +166,15 @@ def to_distributed(self:TrainingLearner, sync_bn=True, **kwargs):
 # %% ../nbs/10a_training.ipynb #lrn00014
 @patch
 def _do_fit(self:TrainingLearner):
-    for epoch in range(skipped_epochs(self.cbs), self.n_epoch): # those before it have no events either
+    first = skipped_epochs(self.cbs)
+    if first and hasattr(self, 'progress'):
+        self.progress.before_epoch() # a bar begins at 0; nothing else sees an epoch that is left out
+    for epoch in range(first, self.n_epoch):
         self.epoch = epoch
         set_seed(epoch_seed(self.seed, self.trainings, epoch, 0)) # for what callbacks draw before the batches
         self._with_events(self._do_epoch, 'epoch', CancelEpochException)
 
+# %% ../nbs/10a_training.ipynb #lrn0014b
 @patch
 def _do_epoch_train(self:TrainingLearner):
     self.dl = self.bring(self.dls.train)
@@ -181,7 +185,7 @@ def _do_epoch_train(self:TrainingLearner):
 def _do_epoch_validate(self:TrainingLearner, ds_idx=1, dl=None):
     Learner._do_epoch_validate(self, dl=self.bring(self.dls[ds_idx] if dl is None else dl))
 
-# %% ../nbs/10a_training.ipynb #lrn0014b
+# %% ../nbs/10a_training.ipynb #lrn0014c
 @patch
 def all_batches(self:TrainingLearner):
     self._batches += 1
@@ -206,14 +210,30 @@ def all_batches(self:TrainingLearner):
     finally:
         self._batches -= 1
 
-# %% ../nbs/10a_training.ipynb #nan00002
-_skips = frozenset(f'after_cancel_{o}' for o in ('batch', 'backward', 'step'))
+# %% ../nbs/10a_training.ipynb #evt00002
+_batch_events = frozenset(_inner_loop)
+_skips = frozenset(f'after_cancel_{o}' for o in ('batch', 'backward', 'step')) # told where a step is left out
+_outer = frozenset(f'{a}_{b}' for a in ('before', 'after', 'after_cancel') for b in ('fit', 'epoch'))
 
 @patch
 def _call_one(self:TrainingLearner, event_name):
     self._skipped |= event_name in _skips
-    LeanLearner._call_one(self, event_name)
+    if event_name in _batch_events:
+        return LeanLearner._call_one(self, event_name)
+    if not hasattr(event, event_name):
+        raise InputError(f'there is no event {event_name}')
+    self._seen = None # callbacks are sorted anew for the next batch
+    known = self._known if self._under_way and event_name in _outer else None
+    for cb in self.cbs.sorted('order'):
+        of_verb = known is None or cb is getattr(self, 'recorder', None) or cb not in known
+        if of_verb and cb not in self._calling: # or one that calls a verb in `after_validate` would do so for ever
+            self._calling.append(cb)
+            try:
+                cb(event_name)
+            finally:
+                self._calling.remove(cb)
 
+# %% ../nbs/10a_training.ipynb #nan00002
 def _diverged(what:str, where:str):
     "What to raise."
     return DivergedError(f'the {what} in {where}: train with a lower learning rate')

@@ -42,14 +42,13 @@ class Warp:
         x:Tensor, # (n,1,28,28) uint8, ink above 0 on a background of 0
         random:Tensor|None=None # (n,2,3) float32, maps that change the images once they are even
     ) -> Tensor: # (n,1,28,28) float32
-        n,maps = len(x),torch.empty(0, 2, 3) if random is None else random
-        if x.shape != (n, 1, self.side, self.side) or (x.dtype, x.device.type) != (torch.uint8, 'cpu'):
-            raise ValueError(f'no images to warp: {x.dtype} of {tuple(x.shape)} on {x.device}')
-        if random is not None and maps.shape != (n, 2, 3) or (maps.dtype, maps.device.type) != (torch.float32, 'cpu'):
-            raise ValueError(f'no maps for {n} images: {maps.dtype} of {tuple(maps.shape)} on {maps.device}')
-        x,maps = x.contiguous(),maps.contiguous()
-        out = self._room(n)
-        self.lib.warp_all(x.data_ptr(), None if random is None else maps.data_ptr(), ctypes.byref(self.numbers), n,
+        n = len(x)
+        for what,o,form in (('images', x, (torch.uint8, (n, 1, self.side, self.side), 'cpu')),
+                            ('maps', random, (torch.float32, (n, 2, 3), 'cpu'))):
+            if o is not None and (o.dtype, tuple(o.shape), o.device.type) != form:
+                raise ValueError(f'no {what} for {n} images: {o.dtype} of {tuple(o.shape)} on {o.device}')
+        x,random,out = x.contiguous(),None if random is None else random.contiguous(),self._room(n)
+        self.lib.warp_all(x.data_ptr(), None if random is None else random.data_ptr(), ctypes.byref(self.numbers), n,
                           torch.get_num_threads(), out.data_ptr())
         return out
 
