@@ -16,7 +16,7 @@ import torch
 from fastai.data.core import TfmdDL
 from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastai.torch_core import TensorCategory, TensorImage, TensorImageBW, default_device
-from fastcore.basics import chunked, listify, patch, store_attr
+from fastcore.basics import chunked, listify, patch
 from fasttransform import DisplayedTransform, Pipeline
 from .affine import affine_matrix, compose_maps, moment_matrix, warp_images
 from .dataset import DigitDataset, DigitLoaders
@@ -128,6 +128,7 @@ def base_tfms() -> list: # fastai batch transforms
 class DigitTransform(DisplayedTransform):
     "Even out slant and size of each digit, and in training batches change it at random, in one bilinear interpolation."
     order,per_image = 20,True
+    names = 'moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear'
     def __init__(self,
         moment_norm:float|None=None, # `size` of `moment_matrix`; None: digits are not evened out
         max_rotate:float=0., # Degrees, either way; this and the next three in training only
@@ -135,14 +136,14 @@ class DigitTransform(DisplayedTransform):
         max_scale:float=0., # Fraction larger or smaller
         max_shear:float=0. # Degrees, either way
     ):
-        store_attr()
-        vars(self).update({k:plain_number(v) for k,v in self.__stored_args__.items()})
+        given = moment_norm, max_rotate, max_shift, max_scale, max_shear
+        vars(self).update(zip(self.names, map(plain_number, given), strict=True))
         super().__init__()
 
     @property
     def amounts(self) -> tuple:
         "The five arguments."
-        return self.moment_norm, self.max_rotate, self.max_shift, self.max_scale, self.max_shear
+        return tuple(getattr(self, o) for o in self.names)
 
     @property
     def changes(self) -> bool:
@@ -150,7 +151,8 @@ class DigitTransform(DisplayedTransform):
         return any(self.amounts[1:])
 
     def __repr__(self):
-        return f"DigitTransform({', '.join(f'{k}={v}' for k,v in self.__stored_args__.items() if v is not None)})"
+        told = zip(self.names, self.amounts, strict=True)
+        return f"DigitTransform({', '.join(f'{k}={v}' for k,v in told if v is not None)})"
 
     def __call__(self, *args, split_idx=None, **kwargs):
         return super().__call__(*args, split_idx=split_idx, training=split_idx == 0, **kwargs)
