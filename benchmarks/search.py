@@ -1,9 +1,9 @@
-"""Up to twelve decisions about a recipe, tried in 24 trainings on held-out images.
+"""Up to twelve decisions about a recipe, tried in 24 or 48 trainings on held-out images.
 
 Each training has its own seed and takes one of two values for every decision. The values are laid out by a folded
 Plackett-Burman design (Plackett and Burman 1946, Biometrika 33): every value is used in 12 trainings, in which all
 other decisions are balanced, so that each decision is a comparison of 12 seeds with 12, and the effect of one is not
-mixed up with that of another, nor with what two do together.
+mixed up with that of another, nor with what two do together. In 48 trainings the design is there twice.
 
     python -m benchmarks.search plan sprint | xargs -P 2 -I {} sh -c {}
     python -m benchmarks.search table sprint --csv results/tried/sprint.csv
@@ -22,8 +22,14 @@ SEARCHES = dict(
     sprint=(dict(epochs=4), dict(
         lr=(.2, .4), bs=(64, 128), wd=(2e-4, 1e-3), max_rotate=(0., 5.), max_shift=(.02, .04), max_scale=(0., .04),
         max_shear=(0., 2.), ema_decay=(.99, .997), label_smoothing=(0., .05), pct_start=(.15, .4),
+        bn_momentum=(.05, .2), moment_norm=(.35, .65))),
+    steady=({}, dict(
+        lr=(.2, .4), wd=(2e-4, 1e-3), max_rotate=(2., 6.), max_shift=(.03, .06), max_scale=(.02, .06),
+        max_shear=(0., 4.), ema_decay=(.997, .999), label_smoothing=(0., .05), pct_start=(.15, .35),
         bn_momentum=(.05, .2), moment_norm=(.35, .65))))
 "By name: what differs from recipe 3 in all trainings; and what is decided, between which two values."
+TWICE = 'steady',
+"Searches of 48 trainings."
 
 
 def design() -> list:
@@ -36,7 +42,8 @@ def design() -> list:
 def plan(search:str) -> list:
     "For each training, the value of every decision."
     decided = SEARCHES[search][1].items() # twelve, or fewer
-    return [{k:v[s > 0] for (k,v),s in zip(decided, row, strict=False)} for row in design()]
+    rows = design()*(1+(search in TWICE))
+    return [{k:v[s > 0] for (k,v),s in zip(decided, row, strict=False)} for row in rows]
 
 
 def command(search:str, seed:int, values:dict, out:str) -> str:
