@@ -70,6 +70,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=('plan', 'table'), help='print the 24 commands, or what the trainings came to')
     p.add_argument('search', choices=SEARCHES, help='what is decided')
+    p.add_argument('--epoch', choices=('third_last', 'second_last', 'last'), default='last',
+                   help='with table: the epoch whose accuracy is compared (default: last)')
     p.add_argument('--out', help='folder of the trainings (default: sweeps/search-SEARCH)')
     p.add_argument('--csv', type=Path, help='with table: also write a row for each training to this file')
     args = p.parse_args()
@@ -78,11 +80,11 @@ def main():
         return print('\n'.join(command(name, i, o, out) for i,o in enumerate(plan(name))))
     from mnist_small.evidence import main_effects
     frame,first = collect(name, out)
-    if len(frame) < 24:
-        print(f'{len(frame)} of 24 trainings are complete in {out}')
+    if len(frame) < len(plan(name)):
+        print(f'{len(frame)} of {len(plan(name))} trainings are complete in {out}')
     if not len(frame):
         p.exit(1)
-    print(main_effects(frame, list(SEARCHES[name][1])).to_string(index=False))
+    print(main_effects(frame, list(SEARCHES[name][1]), f'accuracy_{args.epoch}').to_string(index=False))
     if args.csv:
         told = dict(command=f'python -m benchmarks.search plan {name} | xargs -P 2 -I {{}} sh -c {{}}',
                     **{k:first.record[k] for k in ('versions', 'machine')}, data={

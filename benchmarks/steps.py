@@ -1,17 +1,17 @@
 """What each part of the fast path buys, with kernels and with `compile=False`: short epochs without it, in turn.
 
 Each part is left out in a process of its own, by a function that puts back what fastai or torch would do there and
-touches no other part. In each round all of these processes, those with kernels and those without, train and validate
-one short epoch, every fourth image, one after the other. Because a machine's speed drifts from one second to the next,
-each of them comes between two epochs with all parts, compiled alike, and its ratio is the one to their mean. A part
-whose lower quartile is not above 1.00 in either column should go.
+touches no other part. Beside it a process with all parts runs, and the two train and validate short epochs in turn,
+every fourth image with kernels, every sixteenth without, each after one that is not timed: what the other process has
+pushed out of the caches is back by then. The ratio is taken within a round. A part whose lower quartile is not above
+1.00 in either column should go.
 """
 import statistics
 
 from benchmarks.turns import BS, epochs_of, few, in_turn, parser, quartiles, report
 
-WAYS = dict(kernels='kernels', uncompiled=False)
-"The values of `compile` that each part is measured with."
+WAYS = dict(kernels=('kernels', 4), uncompiled=(False, 16))
+"What each part is measured with: `compile`, and every which image an epoch is made of."
 
 
 def one_pass_over_the_images():
@@ -138,21 +138,12 @@ PARTS = {o.__name__.replace('_', ' '):o for o in (
 
 
 def setup(part:str|None, way:str, data:str):
-    "An epoch of recipe 3 without `part`."
+    "A short epoch of recipe 3 without `part`."
     changed = PARTS[part]() or {} if part else {}
     from mnist_small.learner import mnist_learner
     from mnist_small.loader import mnist_dls
-    return epochs_of(mnist_learner(3, mnist_dls(images=few(data), bs=BS, **changed), compile=WAYS[way]))
-
-
-def ratios(seconds:dict) -> dict:
-    "Quartiles of each part's ratios, by way and part; in a round, 'all' was timed before and after each part."
-    def of_way(way):
-        parts,base = [p for p,w in seconds if w == way and p != 'all'],seconds['all',way]
-        n = len(parts)+1
-        beside = {p:[(base[j]+base[j+1])/2 for j in range(i, len(base), n)] for i,p in enumerate(parts)}
-        return {p:quartiles([a/b for a,b in zip(seconds[p,way], beside[p], strict=True)]) for p in parts}
-    return {w:of_way(w) for w in WAYS}
+    compile,share = WAYS[way]
+    return epochs_of(mnist_learner(3, mnist_dls(images=few(data, share), bs=BS, **changed), compile=compile))
 
 
 def main():
@@ -163,19 +154,19 @@ def main():
     for o in parts:
         if o not in PARTS:
             p.exit(2, f'{p.prog}: unknown part {o!r}: choose from {", ".join(PARTS)}\n')
-    setups = {(o or 'all', w):(setup, o, w, args.data) for o in (None, *parts) for w in WAYS}
-    order = [o for w in WAYS for o in [('all', w), *[q for p in parts for q in ((p, w), ('all', w))]]]
-    timed = in_turn(setups, args.rounds, order)
-    found = ratios(timed)
+    seconds,found = {},{}
+    for o in parts:
+        for w in WAYS:
+            pair = in_turn({k:(setup, k, w, args.data) for k in (o, None)}, args.rounds, warm=True)
+            seconds.setdefault(w, {})[o] = {'without':pair[o], 'all':pair[None]}
+            found.setdefault(w, {})[o] = quartiles([a/b for a,b in zip(pair[o], pair[None], strict=True)])
     print(f'\n{"left out":<38}' + ''.join(f' {w+", s":>13} {"/ all":>6} {"middle half":>14}' for w in WAYS))
-    for o in ('all', *parts):
+    for o in parts:
         row = ''
         for w in WAYS:
-            low,middle,high = found[w].get(o, (1, 1, 1))
-            row += f' {statistics.median(timed[o,w]):13.2f} {middle:6.3f} {low:.3f} to {high:.3f}'
-        goes = o != 'all' and all(found[w][o][0] <= 1 for w in WAYS)
-        print(f'{o:<38}{row}{"  goes" if goes else ""}')
-    seconds = {w:{o:timed[o,w] for o in ('all', *parts)} for w in WAYS}
+            low,middle,high = found[w][o]
+            row += f' {statistics.median(seconds[w][o]["without"]):13.2f} {middle:6.3f} {low:.3f} to {high:.3f}'
+        print(f'{o:<38}{row}{"  goes" if all(found[w][o][0] <= 1 for w in WAYS) else ""}')
     report(args, rounds=args.rounds, seconds=seconds, quartiles=found)
 
 

@@ -65,21 +65,23 @@ def seconds_of(f) -> float:
     return time.perf_counter()-start
 
 
-def _serve(setup, args, pipe):
-    "In a process of its own: set up, warm up, then run an epoch whenever asked."
+def _serve(setup, args, warm:bool, pipe):
+    "In a process of its own: set up, warm up, then time an epoch whenever asked, with `warm` after one untimed."
     import warnings
     warnings.simplefilter('ignore')
     epoch = setup(*args)
     epoch()
     pipe.send('ready')
     while pipe.recv():
+        if warm:
+            epoch()
         pipe.send(seconds_of(epoch))
 
 
 def in_turn(
     setups:dict, # By name, a function that returns a function to time, and its arguments
     rounds:int, # How often each is timed
-    order:list|None=None # Names as they are to be timed in a round, some more than once; by default each once
+    warm:bool=False # An epoch that is not timed before each that is
 ) -> dict: # Seconds, by name
     "Time what each of `setups` prepares, in turn. A process that ends early raises `EOFError`."
     # on Linux the processes are copies of one that has imported the library, and share its memory
@@ -89,14 +91,14 @@ def in_turn(
     try:
         for name,(setup,*args) in setups.items():
             pipes[name],theirs = ctx.Pipe()
-            processes.append(ctx.Process(target=_serve, args=(setup, args, theirs), daemon=True))
+            processes.append(ctx.Process(target=_serve, args=(setup, args, warm, theirs), daemon=True))
             processes[-1].start()
             theirs.close()
             pipes[name].recv()
-            print(f'ready: {name if isinstance(name, str) else ", ".join(map(str, name))}', flush=True)
+            print(f'ready: {name or "all"}', flush=True)
         seconds = {o:[] for o in setups}
         for i in range(rounds):
-            for name in order or pipes:
+            for name in pipes:
                 pipes[name].send(True)
                 seconds[name].append(pipes[name].recv())
             print(f'round {i+1} of {rounds}', flush=True)

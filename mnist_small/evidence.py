@@ -172,11 +172,12 @@ def plot_seeds(
 
 # %% ../nbs/15_evidence.ipynb #maineff1
 def main_effects(
-    frame:pd.DataFrame, # A row for each run: a column for each decision, and `accuracy_last` as a fraction
-    decisions:list # Columns with two values each
+    frame:pd.DataFrame, # A row for each run: a column for each decision, and `accuracy` as a fraction
+    decisions:list, # Columns with two values each
+    accuracy:str='accuracy_last' # The column that they are held against
 ) -> pd.DataFrame: # A row for each decision, as text; accuracy in per cent, mean ± standard deviation
     "What each decision comes to: accuracy with either value, and the difference ± its standard error."
-    rows,last = [],100*frame['accuracy_last']
+    rows,last = [],100*frame[accuracy]
     for name in decisions:
         values = sorted(frame[name].unique())
         if len(values) != 2:
