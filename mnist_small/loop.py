@@ -104,8 +104,8 @@ class LeanRecorder(Recorder):
         if self.train_metrics:
             for o in learn.metrics:
                 o.accumulate(learn)
-        learn.smooth_loss = self.smooth_loss.value
-        self.losses.append(learn.smooth_loss)
+        learn.smooth_loss = loss = self.smooth_loss.value
+        self.losses.append(float(loss) if loss.is_cpu else loss)
         opt = learn.opt # whose `hypers` makes lists of all there is
         self.lrs.append((opt.opt.param_groups if isinstance(opt, OptimWrapper) else opt.hypers)[-1]['lr'])
 
@@ -114,11 +114,11 @@ class LeanRecorder(Recorder):
         super().after_train()
 
     def after_fit(self):
-        losses = vars(self).get('losses') # none before the first `before_fit`
-        if losses and losses[-1].device.type != 'cpu':
-            on_cpu = [o.device.type == 'cpu' for o in self.losses]
-            done = on_cpu.index(False) # the epochs before are there already
-            self.losses = self.losses[:done]+list(torch.stack(self.losses[done:]).cpu())
+        losses = vars(self).get('losses') or [] # none before the first `before_fit`
+        done = next((i for i,o in enumerate(losses) if not (isinstance(o, Tensor) and o.is_cpu)), len(losses))
+        if new := losses[done:]:
+            dtype,there = self.learn.smooth_loss.dtype,isinstance(new[0], Tensor)
+            losses[done:] = (torch.stack(new).cpu() if there else torch.tensor(new, dtype=dtype, device='cpu')).unbind()
 
     after_interrupt = after_fit
 
