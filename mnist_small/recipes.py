@@ -93,7 +93,7 @@ class Recipe(_HyperParameters):
 RECIPES = {
     1: Recipe(model='model1', opt='adam', lr=.01),
     2: Recipe(model='model2', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998, max_shift=.04),
-    3: Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998, moment_norm=.5,
+    3: Recipe(model='model3', opt='sgd', lr=.2, wd=2e-4, ema_decay=.998, moment_norm=.65,
               max_rotate=5., max_shift=.04, max_scale=.04, max_shear=2.),
     'sprint': Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.99, bn_momentum=.2, moment_norm=.5,
                      max_rotate=2., max_shift=.04, max_scale=.02, max_shear=2., epochs=5),
