@@ -65,6 +65,8 @@ class RecipeLearner(TrainingLearner):
 
     @dls.setter
     def dls(self, dls):
+        if not hasattr(dls, 'loaders'):
+            raise InputError(f'dls are fastai\'s `DataLoaders`, as from `mnist_dls()`, not a {type(dls).__name__}')
         loaders = [self.bring(o) for o in dls.loaders]
         if any(a is not b for a,b in zip(loaders, dls.loaders, strict=True)):
             dls = copy(dls)

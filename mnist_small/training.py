@@ -18,11 +18,13 @@ import torch
 from fastai.callback.core import CancelEpochException, CancelTrainException, _inner_loop, event
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import LRFinder
+from fastai.callback.tracker import TrackerCallback
 from fastai.data.core import DataLoaders
 from fastai.imports import noop
 from fastai.learner import Learner, SkipToEpoch
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
+from fastcore.xtras import modify_exception
 from .files import DivergedError, InputError, Range, checked_number, checked_seed, plain_number
 from .loader import deals_out
 from .loop import Accuracy, LeanLearner, skipped_epochs
@@ -123,6 +125,22 @@ def fit_flat_cos(self:TrainingLearner, *args, cbs=None, start_epoch=0, **kwargs)
     skip = [SkipToEpoch(start_epoch)] if start_epoch else []
     return _flat_cos(self, *args, cbs=[*listify(cbs), *skip], **kwargs)
 
+# %% ../nbs/10a_training.ipynb #lrf00002
+_lr_find = TrainingLearner.lr_find
+
+@patch
+def lr_find(self:TrainingLearner, start_lr=1e-7, end_lr=10, num_it=100, *args, **kwargs):
+    "As in fastai. Raises `InputError` for learning rates that are none, and where too few losses were had."
+    start_lr,end_lr = [checked_number(k, o, Range(above=True)) for k,o in dict(start_lr=start_lr, end_lr=end_lr).items()]
+    num_it = checked_number('num_it', num_it, Range(1, kind=int))
+    try:
+        return _lr_find(self, start_lr, end_lr, num_it, *args, **kwargs)
+    except IndexError as e:
+        if ':\n\t' in f'{e}': # a callback's
+            raise
+        raise InputError(f'there are too few losses of {num_it} to suggest a learning rate from: take more steps '
+                         f'(num_it), or begin lower than at {start_lr}') from e
+
 # %% ../nbs/10a_training.ipynb #lrn0013b
 @patch
 def _end_early(self:TrainingLearner, before:tuple|None):
@@ -178,11 +196,15 @@ def _do_fit(self:TrainingLearner):
 @patch
 def _do_epoch_train(self:TrainingLearner):
     self.dl = self.bring(self.dls.train)
+    if not len(self.dl):
+        raise InputError('there is not one batch of images to train on: give the learner loaders that hold some')
     self._with_events(self.all_batches, 'train', CancelTrainException)
     self._check_loss()
 
 @patch
 def _do_epoch_validate(self:TrainingLearner, ds_idx=1, dl=None):
+    if dl is None and ds_idx >= len(self.dls.loaders):
+        raise InputError(f'there is no loader number {ds_idx} to validate on, of {len(self.dls.loaders)} from 0')
     Learner._do_epoch_validate(self, dl=self.bring(self.dls[ds_idx] if dl is None else dl))
 
 # %% ../nbs/10a_training.ipynb #lrn0014c
@@ -230,8 +252,23 @@ def _call_one(self:TrainingLearner, event_name):
             self._calling.append(cb)
             try:
                 cb(event_name)
+            except IndexError as e:
+                self._without_message(cb, event_name, e)
+                raise
             finally:
                 self._calling.remove(cb)
+
+@patch
+def _without_message(self:TrainingLearner, cb, event_name:str, e:IndexError):
+    "Raise what `cb` raised without a message, which fastai looks for and so raises `e` instead."
+    first = e.__context__
+    if f'{e}' != 'tuple index out of range' or first is None or first.args:
+        return
+    if isinstance(cb, TrackerCallback) and isinstance(first, AssertionError):
+        names = ', '.join(self.recorder.metric_names[1:-1])
+        raise InputError(f'{type(cb).__name__} is to monitor {cb.monitor!r}: choose from {names}') from None
+    said = f'Exception occured in `{type(cb).__name__}` when calling event `{event_name}`:\n\t{type(first).__name__}'
+    raise modify_exception(first, said, replace=True) from None
 
 # %% ../nbs/10a_training.ipynb #nan00002
 def _diverged(what:str, where:str):
