@@ -229,8 +229,8 @@ def _cached_or_downloaded() -> Images:
     try:
         folder = cache_dir()
     except RuntimeError as e: # a user without a home
-        raise InputError(f'there is no folder to keep MNIST in ({e}): set HOME or XDG_CACHE_HOME, or name a folder with '
-                         f'its four files, or set MNIST_SMALL_DATA to it') from e
+        raise InputError(f'there is no folder to keep MNIST in ({e}): set HOME or XDG_CACHE_HOME, or name a folder '
+                         f'with its four files, or set MNIST_SMALL_DATA to it') from e
     try:
         return _load_folder(folder, mnist_only=True)
     except InputError:

@@ -25,9 +25,11 @@ from fastai.learner import Learner, SkipToEpoch
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
 from fastcore.xtras import modify_exception
-from .files import DivergedError, InputError, Range, checked_number, checked_seed, plain_number
+from .files import (DivergedError, InputError, Range, checked_number, checked_seed, in_a_line,
+                               plain_number)
 from .loader import deals_out
 from .loop import Accuracy, LeanLearner, skipped_epochs
+from .recipes import checked_rates
 from .state import epoch_seed, random_states_kept
 from torch import nn
 
@@ -75,6 +77,12 @@ def _fit(self:TrainingLearner, asked:dict, n_epoch:int, cbs=None, **kwargs):
     n_epoch = checked_number('n_epoch', n_epoch, Range(kind=int))
     self.lr = plain_number(self.lr)
     asked,kwargs = [{k:plain_number(v) for k,v in o.items()} for o in (asked, kwargs)]
+    checked_rates('lr', kwargs.get('lr'))
+    if kwargs.get('wd') is not None:
+        checked_number('wd', kwargs['wd'], Range())
+    for o in listify(cbs):
+        if not hasattr(o, '__dict__'):
+            raise InputError(f'{in_a_line(o)} is no callback')
     if 'start_epoch' in kwargs:
         kwargs['start_epoch'] = checked_number('start_epoch', kwargs['start_epoch'], Range(kind=int))
     mock = any(isinstance(o, LRFinder) for o in listify(cbs))
@@ -124,22 +132,6 @@ def fit_flat_cos(self:TrainingLearner, *args, cbs=None, start_epoch=0, **kwargs)
     start_epoch = checked_number('start_epoch', start_epoch, Range(kind=int))
     skip = [SkipToEpoch(start_epoch)] if start_epoch else []
     return _flat_cos(self, *args, cbs=[*listify(cbs), *skip], **kwargs)
-
-# %% ../nbs/10a_training.ipynb #lrf00002
-_lr_find = TrainingLearner.lr_find
-
-@patch
-def lr_find(self:TrainingLearner, start_lr=1e-7, end_lr=10, num_it=100, *args, **kwargs):
-    "As in fastai. Raises `InputError` for learning rates that are none, and where too few losses were had."
-    start_lr,end_lr = [checked_number(k, o, Range(above=True)) for k,o in dict(start_lr=start_lr, end_lr=end_lr).items()]
-    num_it = checked_number('num_it', num_it, Range(1, kind=int))
-    try:
-        return _lr_find(self, start_lr, end_lr, num_it, *args, **kwargs)
-    except IndexError as e:
-        if ':\n\t' in f'{e}': # a callback's
-            raise
-        raise InputError(f'there are too few losses of {num_it} to suggest a learning rate from: take more steps '
-                         f'(num_it), or begin lower than at {start_lr}') from e
 
 # %% ../nbs/10a_training.ipynb #lrn0013b
 @patch
