@@ -110,8 +110,8 @@ def lr_find(self:TrainingLearner, start_lr=1e-7, end_lr=10, num_it=100, *args, *
     num_it = checked_number('num_it', num_it, Range(1, kind=int))
     try:
         return _lr_find(self, start_lr, end_lr, num_it, *args, **kwargs)
-    except IndexError as e:
-        if ':\n\t' in f'{e}': # a callback's
+    except (IndexError, ValueError) as e:
+        if isinstance(e, InputError) or ':\n\t' in f'{e}': # that of a check, or of a callback
             raise
         raise InputError(f'there are too few losses of {num_it} to suggest a learning rate from: take more steps, or '
                          f'begin lower than at {start_lr}') from e

@@ -39,7 +39,8 @@ def runs_table(
         train = o.history['train_accuracy'].iloc[-1] if 'train_accuracy' in o.history and last else float('nan')
         shown = ', '.join(last) or ('not measured' if len(o.history) else '')
         return {'run':_in_text(o.path.name), 'iteration':o.iteration,
-                'parameters':f"{o.record['parameters']:,}", 'seed':o.seed, 'data':o.data['source'], 'validated on':o.data['validated_on'], 'epochs':len(o.history),
+                'parameters':f"{o.record['parameters']:,}", 'seed':o.seed,
+                'data':o.data['source'], 'validated on':o.data['validated_on'], 'epochs':len(o.history),
                 'training':f'{100*train:.2f}', 'last three epochs':shown,
                 'target':{True:'met', False:'not met', None:'–'}[o.verdict.met]}
     return pd.DataFrame([row(o) for o in runs])

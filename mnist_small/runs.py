@@ -24,7 +24,7 @@ from .models import MODELS
 from .record import describe_run, plain_json, read_history, read_recipe, read_record, way_that_ran
 from .target import Verdict, not_for_target, target_verdict
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import nn
 
 # %% ../nbs/12_runs.ipynb #91463d2e
@@ -141,8 +141,8 @@ def model(self:Run) -> nn.Module: # In evaluation mode
     file = self.path/'model.safetensors'
     try:
         net = MODELS[self.recipe.model]()
-        with open_file(file): # no pipe, which would be waited for
-            net.load_state_dict(load_file(file))
+        with open_file(file) as f: # `load_file` waits for pipes, and knows no names but those in UTF-8
+            net.load_state_dict(load(f.read()))
     except (OSError, SafetensorError) as e:
         raise InputError(f'the weights in {self.path} cannot be read: model.safetensors: {said_by(e)}') from e
     except (KeyError, RuntimeError) as e:
