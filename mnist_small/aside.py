@@ -13,7 +13,7 @@ from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import fastai.callback.hook # noqa: F401 adds `summary` to Learner
 from fastai.learner import Learner, replacing_yield
 from fastcore.basics import patch
-from .files import InputError
+from .files import InputError, Range, checked_number
 from .state import attributes_kept, network_kept, random_states_kept
 from .training import TrainingLearner
 
@@ -98,3 +98,20 @@ def summary(self:TrainingLearner):
     "As in fastai."
     with self._aside('summary'), self._as_they_are():
         return Learner.summary(self)
+
+# %% ../nbs/10b_aside.ipynb #lrf00002
+_lr_find = TrainingLearner.lr_find
+
+@patch
+def lr_find(self:TrainingLearner, start_lr=1e-7, end_lr=10, num_it=100, *args, **kwargs):
+    "As in fastai. Raises `InputError` for learning rates that are none, and where too few losses were had."
+    start_lr = checked_number('start_lr', start_lr, Range(above=True))
+    end_lr = checked_number('end_lr', end_lr, Range(above=True))
+    num_it = checked_number('num_it', num_it, Range(1, kind=int))
+    try:
+        return _lr_find(self, start_lr, end_lr, num_it, *args, **kwargs)
+    except (IndexError, ValueError) as e:
+        if isinstance(e, InputError) or ':\n\t' in f'{e}': # that of a check, or of a callback
+            raise
+        raise InputError(f'there are too few losses of {num_it} to suggest a learning rate from: take more steps, or '
+                         f'begin lower than at {start_lr}') from e

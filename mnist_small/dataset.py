@@ -15,7 +15,7 @@ from fastai.data.transforms import Category, CategoryMap
 from fastai.losses import CrossEntropyLossFlat
 from fastai.torch_core import TensorCategory, TensorImageBW
 from fastcore.basics import patch
-from .files import InputError
+from .files import InputError, in_a_line
 from .pictures import is_picture, to_images
 from torch import Tensor
 
@@ -24,9 +24,13 @@ def class_names(
     vocab # Ten names, in the order of the labels, or None: the digits
 ) -> CategoryMap:
     "The classes. Raises `InputError` unless there are ten, all different."
-    names = list(range(10)) if vocab is None else list(vocab)
-    if len(names) != 10 or len(set(names)) != 10:
-        raise InputError(f'a network has ten classes: name each of them, not {names}')
+    try:
+        names = list(range(10)) if vocab is None else list(vocab)
+        fits = len(names) == len(set(names)) == 10
+    except TypeError: # no list, or not of names
+        names,fits = vocab,False
+    if not fits:
+        raise InputError(f'a network has ten classes: name each of them, not {in_a_line(names)}')
     return CategoryMap(names, sort=False)
 
 def class_label(
@@ -37,9 +41,12 @@ def class_label(
     if isinstance(o, str) and o in vocab.o2i: # numbers are labels, even where classes have numbers for names
         return vocab.o2i[o]
     try:
-        return int(o)
-    except (TypeError, ValueError):
-        raise InputError(f'{o!r} is none of {list(vocab)}') from None
+        label = int(o)
+        if 0 <= label < len(vocab) and (isinstance(o, (str,bytes)) or label == o):
+            return label
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        pass # no number
+    raise InputError(f'{in_a_line(o)} is none of {list(vocab)}')
 
 # %% ../nbs/03b_dataset.ipynb #dst00007
 class DigitDataset:
@@ -53,6 +60,8 @@ class DigitDataset:
         info:dict|None=None, # Where they came from, as in `Images.info`
         vocab=None, # Names of the ten classes; by default the digits
     ):
+        if y is not None and len(x) != len(y):
+            raise InputError(f'{len(x):,} images have {len(y):,} labels: give each of them one')
         self.x,self.y,self.split_idx,self.role = x,y,split_idx,role
         self.info = info or dict(source='custom')
         self.vocab,self._on = class_names(vocab),{}
@@ -61,8 +70,10 @@ class DigitDataset:
     def from_items(cls, items, vocab=None, **kwargs):
         "From an image (see `to_image`), a list of them, or of `(image, label)` tuples; a label may be a class's name."
         items = [o if isinstance(o, tuple) else (o,) for o in ([items] if is_picture(items) else items)]
-        x = to_images([o[0] for o in items])
         names,labelled = class_names(vocab),bool(items) and len(items[0]) > 1
+        if not all(len(o) > labelled for o in items):
+            raise InputError('an item is an image or (image, label): label either all of them or not the first one')
+        x = to_images([o[0] for o in items])
         y = torch.tensor([class_label(o[1], names) for o in items], device='cpu') if labelled else None
         return cls(x, y, vocab=names, **kwargs)
 

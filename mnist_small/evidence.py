@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 from .figures import Figure
-from .files import InputError, open_file, user_path, write_whole
+from .files import InputError, open_file, path_kind, user_path, write_whole
 from .recipes import recorded_recipe
 
 # %% ../nbs/15_evidence.ipynb #d0c92d90
@@ -72,7 +72,7 @@ def read_sweep(
             raise ValueError(f'it has no {lacking[0] if lacking else "rows"}')
         frame[numbers] = frame[numbers].apply(pd.to_numeric)
         told['recipe'] = asdict(recorded_recipe(told['recipe'])) # an older file lacks hyper-parameters that came later
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise InputError(f'{path} is not the table of a sweep: {e}') from e
     return told,frame
 
@@ -84,7 +84,7 @@ def check_sweep_file(
 ) -> Path:
     "`path`, if a sweep's table can go there. Raises `InputError` if that cannot be written, or holds anything else."
     path = user_path(path)
-    if path.exists():
+    if path_kind(path):
         try:
             told,frame = read_sweep(path)
             there = dict(recipe=recorded_recipe(told['recipe']),

@@ -17,7 +17,9 @@ from typing import BinaryIO
 
 # %% ../nbs/00_files.ipynb #21249b8a
 class InputError(ValueError):
-    "What was asked for cannot be done; the message says why and what to do."
+    "What was asked for cannot be done; the message says why and what to do, in one line whatever names stand in it."
+    def __init__(self, *args):
+        super().__init__(*[' '.join(o.splitlines()) if isinstance(o, str) else o for o in args])
 
 class DivergedError(InputError):
     "A loss has become NaN or infinite; the message says in which epoch and batch."
@@ -42,7 +44,7 @@ def plain_number(value):
 # %% ../nbs/00_files.ipynb #num00003
 @dataclass(frozen=True)
 class Range:
-    "The numbers from `least` to `most`, but no infinity."
+    "The numbers from `least` to `most`, but no infinity, and no whole number that torch does not take."
     least:float = 0
     most:float = math.inf
     kind:type = float # int: only whole numbers
@@ -50,7 +52,7 @@ class Range:
     below:bool = False # and `most`
 
     def __contains__(self, number):
-        inside = self.least <= number <= self.most and number < math.inf
+        inside = self.least <= number <= self.most and number < (2**63 if self.kind is int else math.inf)
         return inside and not (self.above and number == self.least) and not (self.below and number == self.most)
 
     def __str__(self):
@@ -80,7 +82,8 @@ def checked_number(
             return number
     except (TypeError, ValueError, OverflowError, RuntimeError):
         pass # it is none
-    raise InputError(f'{name} {in_a_line(plain)} is not a {"whole "*(fits.kind is int)}number {fits}')
+    end = ', below 2**63'*(isinstance(plain, int) and plain >= 2**63 and fits.most == math.inf)
+    raise InputError(f'{name} {in_a_line(plain)} is not a {"whole "*(fits.kind is int)}number {fits}{end}')
 
 # %% ../nbs/00_files.ipynb #num00005
 def checked_seed(
@@ -190,6 +193,8 @@ def claim_folder(
     path = _folder_path(path)
     made = [o for o in (path, *path.parents) if not o.exists()]
     lock = FileLock(path/LOCK, thread_local=False)
+    if path_kind(path/LOCK) == 'other' or path_kind(path/LOCK) == 'file' and (path/LOCK).stat().st_size:
+        raise InputError(f'{path/LOCK} is no lock, which would be empty: name another folder with --out')
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -67,9 +67,9 @@ def read_idx(
 ) -> tuple[Tensor, str]: # (n,*item) uint8, and the MD5 of the uncompressed content
     "Read one IDX file whole. Raises `InputError` if it is unreadable, damaged, too large or something else."
     with open_file(path) as f:
-        packed = f.read(2) == b'\x1f\x8b'
-        f.seek(0)
         try:
+            packed = f.read(2) == b'\x1f\x8b'
+            f.seek(0)
             return _read_open_idx(path, gzip.GzipFile(fileobj=f) if packed else f, item, packed)
         except (gzip.BadGzipFile, EOFError, zlib.error) as e:
             raise InputError(f'{path} is a damaged or truncated gzip file: get it again') from e
@@ -227,15 +227,20 @@ def _download(folder:Path):
 def _cached_or_downloaded() -> Images:
     "MNIST from the cache, downloaded into it first where it is not there whole. Raises `InputError` if neither works."
     try:
-        return _load_folder(cache_dir(), mnist_only=True)
+        folder = cache_dir()
+    except RuntimeError as e: # a user without a home
+        raise InputError(f'there is no folder to keep MNIST in ({e}): set HOME or XDG_CACHE_HOME, or name a folder '
+                         f'with its four files, or set MNIST_SMALL_DATA to it') from e
+    try:
+        return _load_folder(folder, mnist_only=True)
     except InputError:
         pass
     try:
-        _download(cache_dir())
+        _download(folder)
     except (OSError, RuntimeError) as e:
         raise InputError('MNIST is not in the cache and could not be downloaded: '
                         'name a folder with its four files, or set MNIST_SMALL_DATA to it') from e
-    return _load_folder(cache_dir(), mnist_only=True)
+    return _load_folder(folder, mnist_only=True)
 
 # %% ../nbs/01_images.ipynb #828ab7a5
 def load_images(

@@ -24,7 +24,7 @@ from .loader import DigitDataset, DigitTransform, brought_to, mnist_dls
 from .loop import Accuracy, DigitLoss, LeanScheduler, one_cycle
 from .models import MODELS, num_params, pretrained_file
 from .optimisers import OPTIMISERS
-from .recipes import RECIPES, Recipe, get_recipe
+from .recipes import RECIPES, Recipe, checked_rates, get_recipe
 from .speed import FastTraining
 from .state import random_states_kept
 from .target import Verdict, not_for_target, target_verdict
@@ -65,6 +65,8 @@ class RecipeLearner(TrainingLearner):
 
     @dls.setter
     def dls(self, dls):
+        if not hasattr(dls, 'loaders'):
+            raise InputError(f'dls are fastai\'s `DataLoaders`, as from `mnist_dls()`, not a {type(dls).__name__}')
         loaders = [self.bring(o) for o in dls.loaders]
         if any(a is not b for a,b in zip(loaders, dls.loaders, strict=True)):
             dls = copy(dls)
@@ -101,6 +103,7 @@ def fit_one_cycle(self:RecipeLearner,
     self._need_peace()
     lr_max = plain_number(lr_max)
     several = isinstance(lr_max, slice) or hasattr(lr_max, '__len__') and not isinstance(lr_max, str)
+    lr_max = checked_rates('lr_max', lr_max) if several else lr_max
     given = dict(lr=None if several else lr_max, div=div, div_final=div_final, pct_start=pct_start, moms=moms)
     given = {k:v for k,v in given.items() if v is not None}
     r = replace(self.recipe, **given) # refuses what does not fit, and makes the rest plain

@@ -215,6 +215,8 @@ def mnist_dls(
     "fastai `DataLoaders` of resident tensors: 60,000 training and 10,000 test images if it is MNIST."
     bs,val_bs = [checked_number(k, o, Range(1, kind=int)) for k,o in (('bs', bs), ('val_bs', val_bs))]
     images = load_images(source, path) if images is None else images
+    if not hasattr(images, 'x_train'):
+        raise InputError(f'images are what `load_images` returns, not a {type(images).__name__}')
     xt,yt,xv,yv = _splits(images, valid)
     tfms = base_tfms() + listify(batch_tfms)
     vocab = None if vocab is None else list(vocab)

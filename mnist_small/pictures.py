@@ -61,7 +61,7 @@ def _to_array(
         if t.is_floating_point() and t.dtype != torch.float64:
             t = t.float() # NumPy lacks some of the short ones
         return t.as_subclass(Tensor).numpy(force=True)
-    except (TypeError, ValueError, RuntimeError) as e:
+    except Exception as e: # whatever an object of somebody else's raises when it is asked for an array
         raise InputError(f'a {type(o).__name__} is no image that can be read: {_first_line(e)}') from e
 
 # %% ../nbs/01a_pictures.ipynb #pic00010
@@ -140,7 +140,7 @@ def _grey(o) -> np.ndarray: # (h,w) uint8
     if isinstance(o, Image.Image):
         return _decode(o, getattr(o, 'filename', None) or f'the PIL image ({o.mode})')
     if isinstance(o, (bytes,bytearray,memoryview)):
-        return _decode(BytesIO(o), f'{type(o).__name__} of length {len(o):,}')
+        return _decode(BytesIO(bytes(o)), f'{type(o).__name__} of length {len(o):,}')
     if hasattr(o, 'read'):
         return _decode(getattr(o, 'buffer', o), getattr(o, 'name', type(o).__name__)) # a text file's bytes
     return _grey_array(o)

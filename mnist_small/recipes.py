@@ -150,3 +150,16 @@ def recorded_recipe(
     def plain(o):
         return [plain(v) for v in o] if isinstance(o, list) else _number(o) if isinstance(o, str) else o
     return Recipe(**{k:plain(v) if k in _kinds or k == 'moms' else v for k,v in told.items()})
+
+# %% ../nbs/07_recipes.ipynb #rec00020
+def checked_rates(
+    name:str, # What they are called in the message
+    lr # A learning rate, a slice of them, a list with one for each parameter group, or None
+): # The same, of plain numbers
+    "Raises `InputError` unless `lr` is one of these."
+    def rate(o):
+        return checked_number(name, o, Range())
+    if isinstance(lr, slice) and lr.stop is not None:
+        return slice(None if lr.start is None else rate(lr.start), rate(lr.stop))
+    several = not isinstance(lr, (str,bytes)) and getattr(lr, 'ndim', 1) and hasattr(lr, '__len__')
+    return None if lr is None else [rate(o) for o in lr] if several else rate(lr)

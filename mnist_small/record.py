@@ -19,7 +19,7 @@ from fastai.data.transforms import IntToFloatTensor, Normalize
 from . import __version__
 from .callbacks import FreshStatistics
 from .compiling import compiler_command
-from .files import Range, checked_number, in_a_line
+from .files import Range, checked_number, in_a_line, open_file
 from .learner import RecipeLearner, first_network, recipe_transform
 from .loader import DigitDataset, DigitTransform
 from .loop import DigitLoss
@@ -188,7 +188,7 @@ def read_recipe(told:dict) -> Recipe:
         raise ValueError(f'recipe.json: recipe.{min(unknown)} is no hyper-parameter')
     try:
         return recorded_recipe(told)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, RecursionError) as e:
         raise ValueError(f'recipe.json: recipe.{e}') from e
 
 # %% ../nbs/11a_record.ipynb #b7da192b
@@ -227,7 +227,9 @@ def read_history(path:Path, told:dict) -> pd.DataFrame: # A row for each epoch
     if not (path/'history.csv').exists():
         return pd.DataFrame({o:[] for o in needed})
     try:
-        rows = [o for o in csv.reader(StringIO((path/'history.csv').read_text(encoding='utf-8-sig'))) if o]
+        with open_file(path/'history.csv'): # no pipe, which would be waited for
+            text = (path/'history.csv').read_text(encoding='utf-8-sig')
+        rows = [o for o in csv.reader(StringIO(text)) if o]
     except (ValueError, csv.Error) as e:
         raise ValueError(f'history.csv is no table: {e}') from e
     head,rows = rows[0] if rows else [],rows[1:]

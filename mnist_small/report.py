@@ -6,6 +6,7 @@
 __all__ = ['runs_table', 'plot_curves', 'plot_schedule', 'plot_filters', 'plot_confusion', 'plot_mistakes', 'write_report']
 
 # %% ../nbs/13_report.ipynb #58795306
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +21,15 @@ from .runs import Run
 from torch import nn
 
 # %% ../nbs/13_report.ipynb #bde7b2af
+def _in_text(name:str) -> str:
+    "`name` as it can stand in a table or a heading of Markdown, whatever is in it."
+    return ' '.join(name.split()).replace('|', '\\|')
+
+def _in_picture(names:list) -> list:
+    "`names` as matplotlib draws them, which takes what stands between two dollars for a formula."
+    return [str(o).replace('$', r'\$') for o in names]
+
+# %% ../nbs/13_report.ipynb #d61bea00
 def runs_table(
     runs:list # `Run`s
 ) -> pd.DataFrame:
@@ -28,7 +38,8 @@ def runs_table(
         last = [f'{100*a:.2f}' for a in o.accuracies[-3:]]
         train = o.history['train_accuracy'].iloc[-1] if 'train_accuracy' in o.history and last else float('nan')
         shown = ', '.join(last) or ('not measured' if len(o.history) else '')
-        return {'run':o.path.name, 'iteration':o.iteration, 'parameters':f"{o.record['parameters']:,}", 'seed':o.seed,
+        return {'run':_in_text(o.path.name), 'iteration':o.iteration,
+                'parameters':f"{o.record['parameters']:,}", 'seed':o.seed,
                 'data':o.data['source'], 'validated on':o.data['validated_on'], 'epochs':len(o.history),
                 'training':f'{100*train:.2f}', 'last three epochs':shown,
                 'target':{True:'met', False:'not met', None:'–'}[o.verdict.met]}
@@ -117,8 +128,8 @@ def plot_confusion(
     for i,j in np.argwhere(counts):
         ax.text(j, i, f'{counts[i,j]:,}', ha='center', va='center', fontsize=8, color='grey' if i == j else 'black')
     if vocab is not None:
-        ax.set_xticks(range(10), vocab, rotation=45, ha='right')
-        ax.set_yticks(range(10), vocab)
+        ax.set_xticks(range(10), _in_picture(vocab), rotation=45, ha='right')
+        ax.set_yticks(range(10), _in_picture(vocab))
     ax.set(xlabel='read as', ylabel='digit' if vocab is None else 'class',
            title=f'{mistakes.sum():,} of {counts.sum():,} read wrongly')
     return fig
@@ -136,7 +147,7 @@ def plot_mistakes(
     sure,read = probs.max(1)
     wrong = (read != labels).nonzero()[:,0]
     worst = wrong[sure[wrong].argsort(descending=True)][:n]
-    rows,names = max(1, -(-len(worst)//6)),range(10) if vocab is None else vocab
+    rows,names = max(1, -(-len(worst)//6)),range(10) if vocab is None else _in_picture(vocab)
     fig = Figure(figsize=(9, 1.9*rows), layout='constrained')
     axs = fig.subplots(rows, 6, squeeze=False).ravel()
     for ax in axs:
@@ -190,7 +201,7 @@ def _page(runs:list, images:Images|None) -> tuple: # Text, pictures by file name
             figures,note,departs = _pictures(o, images)
         except InputError as e:
             wrong.append(str(e))
-            parts += [f'## {o.path.name}', f'It cannot be shown: {e}.']
+            parts += [f'## {_in_text(o.path.name)}', f'It cannot be shown: {e}.']
             continue
         shown.add(o.iteration)
         wrong += filter(None, [departs])
@@ -200,11 +211,14 @@ def _page(runs:list, images:Images|None) -> tuple: # Text, pictures by file name
     return '\n\n'.join(parts)+'\n', files, wrong
 
 # %% ../nbs/13_report.ipynb #rep00007
+_LEFT = re.compile(r'curves\.png|iteration.*\.png|\..*\.part') # what a report leaves that was killed
+
 def _claim_report(out:str|Path) -> Path:
     "Claim `out` for a report. Raises `InputError` if anything is in it but what a report left that was cut off."
     out = user_path(out)
     there = {o.name for o in out.iterdir()} if out.is_dir() else set()
-    if out.exists() and not out.is_dir() or there and (LOCK not in there or 'report.md' in there):
+    cut_off = LOCK in there and all(o == LOCK or _LEFT.fullmatch(o) for o in there)
+    if out.exists() and not out.is_dir() or there and not cut_off:
         raise InputError(f'{out} is not an empty folder: name another with --out')
     claim_folder(out)
     if 'report.md' in [o.name for o in out.iterdir()]: # another report came to its end meanwhile
@@ -219,10 +233,12 @@ def _write_files(out:Path, files:dict):
         for name,content in files.items():
             done.append(out/name)
             write_whole(out/name, content)
-    except OSError as e:
+    except BaseException as e:
         for o in done:
             o.unlink(missing_ok=True)
-        raise InputError(f'{out} cannot be written: {e.strerror}; name another with --out') from e
+        if isinstance(e, OSError):
+            raise InputError(f'{out} cannot be written: {e.strerror}; name another with --out') from e
+        raise
 
 # %% ../nbs/13_report.ipynb #d0fdee25
 def write_report(
@@ -240,7 +256,7 @@ def write_report(
         page,files,wrong = _page(runs, images)
         if wrong and (say is None or not any(o.startswith('iteration') for o in files)):
             raise InputError('; '.join(wrong))
-        _write_files(out, {**files, 'report.md':page.encode()})
+        _write_files(out, {**files, 'report.md':page.encode(errors='replace')})
     finally:
         leave_folder(out)
     for o in wrong:

@@ -15,7 +15,8 @@ import torch
 from fastai.callback.core import Callback
 from fastcore.basics import patch
 from .callbacks import PatienceCallback
-from .files import InputError, leave_folder, own_run_folder, said_by, user_path, write_whole
+from .files import (InputError, leave_folder, open_file, own_run_folder, path_kind, said_by, user_path,
+                               write_whole)
 from .images import Images
 from .learner import mnist_learner
 from .loader import mnist_dls
@@ -23,7 +24,7 @@ from .models import MODELS
 from .record import describe_run, plain_json, read_history, read_recipe, read_record, way_that_ran
 from .target import Verdict, not_for_target, target_verdict
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import nn
 
 # %% ../nbs/12_runs.ipynb #91463d2e
@@ -100,7 +101,7 @@ class Run:
         path:str|Path # A run folder
     ):
         self.path = user_path(path)
-        if not (self.path/'recipe.json').is_file():
+        if path_kind(self.path/'recipe.json') != 'file':
             raise InputError(f'{path} holds no run: it has no recipe.json')
         try:
             self.record = read_record(self.path)
@@ -140,13 +141,13 @@ def model(self:Run) -> nn.Module: # In evaluation mode
     file = self.path/'model.safetensors'
     try:
         net = MODELS[self.recipe.model]()
-        state = load_file(file)
-        net.load_state_dict(state)
+        with open_file(file) as f: # `load_file` waits for pipes, and knows no names but those in UTF-8
+            net.load_state_dict(load(f.read()))
     except (OSError, SafetensorError) as e:
         raise InputError(f'the weights in {self.path} cannot be read: model.safetensors: {said_by(e)}') from e
     except (KeyError, RuntimeError) as e:
         raise InputError(f'the weights in {self.path} (model.safetensors) are not those of {self.recipe.model}') from e
-    for k,v in state.items():
+    for k,v in net.state_dict().items():
         if not v.isfinite().all():
             raise InputError(f'the weights in {self.path} (model.safetensors) are not all numbers: {k}')
     return net.eval()

@@ -9,13 +9,14 @@ __all__ = ['sweep']
 import os, pickle, signal, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, nullcontext
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
 import torch
-from .files import (InputError, RUN_FILES, Range, checked_number, checked_seed, claimed, plain_number,
-                               said_by, user_path)
+from .files import (InputError, RUN_FILES, Range, checked_number, checked_seed, claimed, in_a_line,
+                               plain_number, said_by, user_path)
 from .images import load_images
 from .learner import mnist_learner
 from .loader import mnist_dls
@@ -37,15 +38,19 @@ def parse_seeds(
         if len(ends) < 2 or int(ends[1]) < int(ends[0]):
             raise InputError(f'{part.strip()!r} in {text[:40]!r} names no seeds: say 0-19, or 0-4,7')
         first,last = [checked_seed(int(o)) for o in ends]
+        if last-first < MOST_SEEDS:
+            seeds.update(range(first, last+1))
         if last-first >= MOST_SEEDS or len(seeds) > MOST_SEEDS:
             raise InputError(f'{text[:40]!r} names more than {MOST_SEEDS:,} seeds: name fewer')
-        seeds.update(range(first, last+1))
     return sorted(seeds)
 
 def checked_seeds(seeds) -> list:
     "`seeds`, each once, as Python's integers. Raises `InputError` for what is none, or for far too many."
-    if hasattr(seeds, '__len__') and len(seeds) > MOST_SEEDS:
-        raise InputError(f'{len(seeds):,} seeds are more than {MOST_SEEDS:,}: name fewer')
+    if isinstance(seeds, (str,bytes)) or not hasattr(seeds, '__iter__') or getattr(seeds, 'ndim', 1) != 1:
+        raise InputError(f'{in_a_line(seeds)} is no list of seeds: say [0, 1], or range(20)')
+    seeds = list(islice(seeds, MOST_SEEDS+1)) # some have no end
+    if len(seeds) > MOST_SEEDS:
+        raise InputError(f'there are more than {MOST_SEEDS:,} seeds: name fewer')
     return list(dict.fromkeys(checked_seed(o) for o in seeds))
 
 # %% ../nbs/14_sweep.ipynb #3bd3ee50
@@ -200,7 +205,7 @@ def sweep(
     "Train with each of `seeds` what is not in `folder` yet."
     recipe,seeds,folder = get_recipe(recipe),checked_seeds(seeds),user_path(folder)
     epochs = checked_number('epochs', recipe.epochs if epochs is None else epochs, Range(1, kind=int))
-    threads = checked_number('threads', threads, Range(1, kind=int))
+    threads = checked_number('threads', threads, Range(1, 1024, int)) # torch takes far more, and then all memory
     images = load_images(data)
     mnist_dls(images=images, valid=valid) # raises `InputError` for an unknown `valid`
     asked = dict(recipe=recipe, epochs=epochs, valid=valid, data=images.info['checksums'],

@@ -18,14 +18,18 @@ import torch
 from fastai.callback.core import CancelEpochException, CancelTrainException, _inner_loop, event
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import LRFinder
+from fastai.callback.tracker import TrackerCallback
 from fastai.data.core import DataLoaders
 from fastai.imports import noop
 from fastai.learner import Learner, SkipToEpoch
 from fastai.torch_core import set_seed
 from fastcore.basics import listify, patch
-from .files import DivergedError, InputError, Range, checked_number, checked_seed, plain_number
+from fastcore.xtras import modify_exception
+from .files import (DivergedError, InputError, Range, checked_number, checked_seed, in_a_line,
+                               plain_number)
 from .loader import deals_out
 from .loop import Accuracy, LeanLearner, skipped_epochs
+from .recipes import checked_rates
 from .state import epoch_seed, random_states_kept
 from torch import nn
 
@@ -73,6 +77,12 @@ def _fit(self:TrainingLearner, asked:dict, n_epoch:int, cbs=None, **kwargs):
     n_epoch = checked_number('n_epoch', n_epoch, Range(kind=int))
     self.lr = plain_number(self.lr)
     asked,kwargs = [{k:plain_number(v) for k,v in o.items()} for o in (asked, kwargs)]
+    checked_rates('lr', kwargs.get('lr'))
+    if kwargs.get('wd') is not None:
+        checked_number('wd', kwargs['wd'], Range())
+    for o in listify(cbs):
+        if not hasattr(o, '__dict__'):
+            raise InputError(f'{in_a_line(o)} is no callback')
     if 'start_epoch' in kwargs:
         kwargs['start_epoch'] = checked_number('start_epoch', kwargs['start_epoch'], Range(kind=int))
     mock = any(isinstance(o, LRFinder) for o in listify(cbs))
@@ -178,11 +188,15 @@ def _do_fit(self:TrainingLearner):
 @patch
 def _do_epoch_train(self:TrainingLearner):
     self.dl = self.bring(self.dls.train)
+    if not len(self.dl):
+        raise InputError('there is not one batch of images to train on: give the learner loaders that hold some')
     self._with_events(self.all_batches, 'train', CancelTrainException)
     self._check_loss()
 
 @patch
 def _do_epoch_validate(self:TrainingLearner, ds_idx=1, dl=None):
+    if dl is None and ds_idx >= len(self.dls.loaders):
+        raise InputError(f'there is no loader number {ds_idx} to validate on, of {len(self.dls.loaders)} from 0')
     Learner._do_epoch_validate(self, dl=self.bring(self.dls[ds_idx] if dl is None else dl))
 
 # %% ../nbs/10a_training.ipynb #lrn0014c
@@ -230,8 +244,23 @@ def _call_one(self:TrainingLearner, event_name):
             self._calling.append(cb)
             try:
                 cb(event_name)
+            except IndexError as e:
+                self._without_message(cb, event_name, e)
+                raise
             finally:
                 self._calling.remove(cb)
+
+@patch
+def _without_message(self:TrainingLearner, cb, event_name:str, e:IndexError):
+    "Raise what `cb` raised without a message, which fastai looks for and so raises `e` instead."
+    first = e.__context__
+    if f'{e}' != 'tuple index out of range' or first is None or first.args:
+        return
+    if isinstance(cb, TrackerCallback) and isinstance(first, AssertionError):
+        names = ', '.join(self.recorder.metric_names[1:-1])
+        raise InputError(f'{type(cb).__name__} is to monitor {cb.monitor!r}: choose from {names}') from None
+    said = f'Exception occured in `{type(cb).__name__}` when calling event `{event_name}`:\n\t{type(first).__name__}'
+    raise modify_exception(first, said, replace=True) from None
 
 # %% ../nbs/10a_training.ipynb #nan00002
 def _diverged(what:str, where:str):
