@@ -1,8 +1,10 @@
 /// what an image becomes: pixels
 // What the network is given of the pixels: normalised.
-static void prepare(const unsigned char *pixels, float *out)
+static void prepare(const unsigned char *pixels, number *out)
 {
-    for (int i = 0; i < 28*28; i++) out[i] = (pixels[i]/255.f - MEAN)/DEVIATION;
+    for (int row = 0; row < 28; row++)
+        for (int column = 0; column < 28; column++)
+            out[AT(row, column)] = stored((pixels[28*row + column]/255.f - MEAN)/DEVIATION/STEP);
 }
 
 /// the same, slant and size evened out: moments
@@ -46,7 +48,7 @@ static float pixel(const unsigned char *pixels, int row, int column)
 }
 
 // What the network is given of the pixels: evened out, in one bilinear interpolation, and normalised.
-static void prepare(const unsigned char *pixels, float *out)
+static void prepare(const unsigned char *pixels, number *out)
 {
     struct map m = even_out(pixels);
     for (int row = 0; row < 28; row++)
@@ -56,99 +58,49 @@ static void prepare(const unsigned char *pixels, float *out)
             float above = (left + 1 - x)*pixel(pixels, i, j) + (x - left)*pixel(pixels, i, j + 1);
             float below = (left + 1 - x)*pixel(pixels, i + 1, j) + (x - left)*pixel(pixels, i + 1, j + 1);
             float ink = (top + 1 - y)*above + (y - top)*below;
-            out[28*row + column] = (ink/255.f - MEAN)/DEVIATION;
+            out[AT(row, column)] = stored((ink/255.f - MEAN)/DEVIATION/STEP);
         }
 }
 
-/// layers of floats: float
+/// the numbers of weights and activations: float
+typedef float number; // of weights and activations
+typedef float total;  // of products
+
+static number stored(float v) { return v; }
+
+/// the same in eight bits: int8
+typedef int8_t number; // of weights and activations
+typedef int32_t total; // of products
+
+static number stored(float v) // the nearest whole number from -127 to 127
+{
+    return (number)floorf((v < -127 ? -127 : v > 127 ? 127 : v) + .5f);
+}
+
+/// one layer after the other: layers
 // A convolution with what follows it. Its input has the padding around it already, its output gets that of the next.
 struct layer {
-    int in, side, out, kernel;    // channels in, rows and columns of the input with padding, channels out, kernel's side
-    int relu, pool, border;       // whether ReLU and 2x2 max-pooling follow; zeros around the output
-    const float *weight, *bias;   // [out][in][kernel][kernel], [out]
-    const float *scale, *shift;   // [out], after ReLU, where batch norm is not in the next layer's weights
+    int in, side, out, kernel;  // channels in, rows and columns of the input with padding, channels out, kernel's side
+    int relu, pool, border;     // whether ReLU and 2x2 max-pooling follow; zeros around the output
+    const number *weight;       // [out][in][kernel][kernel]
+    const float *factor, *bias; // [out], of sums of products
+    const float *scale, *shift; // [out], after ReLU, where batch norm is not in the next layer's weights
 };
 
 // A row of one channel of the output, before pooling.
-static void convolve(const struct layer *l, const float *restrict in, int channel, int row, float *restrict sum)
+static void convolve(const struct layer *l, const number *restrict in, int channel, int row, float *restrict out)
 {
     int kernel = l->kernel, wide = l->side - kernel + 1;
-    const float *w = l->weight + channel*l->in*kernel*kernel;
-    for (int i = 0; i < wide; i++) sum[i] = l->bias[channel];
+    const number *w = l->weight + channel*l->in*kernel*kernel;
+    total sum[WIDEST] = {0};
     for (int c = 0; c < l->in; c++)
         for (int k = 0; k < kernel; k++) {
-            const float *x = in + (c*l->side + row + k)*l->side;
+            const number *x = in + (c*l->side + row + k)*l->side;
             for (int j = 0; j < kernel; j++, w++)
                 for (int i = 0; i < wide; i++) sum[i] += *w*x[i + j];
         }
-    if (l->relu)
-        for (int i = 0; i < wide; i++) sum[i] = sum[i] > 0 ? sum[i] : 0;
-    if (l->scale)
-        for (int i = 0; i < wide; i++) sum[i] = sum[i]*l->scale[channel] + l->shift[channel];
-}
-
-// in: [in][side][side], out: [out][size][size], where size counts the border
-static void run(const struct layer *l, const float *restrict in, float *restrict out)
-{
-    int wide = l->side - l->kernel + 1, rows = l->pool ? wide/2 : wide, size = rows + 2*l->border;
-    float sum[2][WIDEST];
-    memset(out, 0, sizeof *out*l->out*size*size);
-    for (int channel = 0; channel < l->out; channel++)
-        for (int row = 0; row < rows; row++) {
-            float *to = out + (channel*size + row + l->border)*size + l->border;
-            if (!l->pool) {
-                convolve(l, in, channel, row, to);
-                continue;
-            }
-            for (int i = 0; i < 2; i++) convolve(l, in, channel, 2*row + i, sum[i]);
-            for (int i = 0; i < rows; i++) {
-                float a = sum[0][2*i], b = sum[0][2*i + 1], c = sum[1][2*i], d = sum[1][2*i + 1];
-                a = a > b ? a : b;
-                c = c > d ? c : d;
-                to[i] = a > c ? a : c;
-            }
-        }
-}
-
-/// the mean of each channel: float_average
-// in: [channels][side][side], out: [channels]
-static void average(const float *in, int channels, int side, float *out)
-{
-    for (int c = 0; c < channels; c++) {
-        float sum = 0;
-        for (int i = 0; i < side*side; i++) sum += in[c*side*side + i];
-        out[c] = sum/(side*side);
-    }
-}
-
-/// layers of whole numbers: int8
-// A convolution with what follows it. Its input has the padding around it already, its output gets that of the next.
-struct layer {
-    int in, side, out, kernel;    // channels in, rows and columns of the input with padding, channels out, kernel's side
-    int relu, pool, border;       // whether ReLU and 2x2 max-pooling follow; zeros around the output
-    const int8_t *weight;         // [out][in][kernel][kernel]
-    const float *factor, *bias;   // [out], from a sum of products to the next layer's numbers
-    const float *scale, *shift;   // [out], after ReLU, where batch norm is not in the next layer's weights
-};
-
-static int8_t whole(float v) // the nearest from -127 to 127
-{
-    return (int8_t)floorf((v < -127 ? -127 : v > 127 ? 127 : v) + .5f);
-}
-
-// A row of one channel of the output, before pooling.
-static void convolve(const struct layer *l, const int8_t *restrict in, int channel, int row, float *restrict out)
-{
-    int kernel = l->kernel, wide = l->side - kernel + 1;
-    const int8_t *w = l->weight + channel*l->in*kernel*kernel;
-    int32_t sum[WIDEST] = {0};
-    for (int c = 0; c < l->in; c++)
-        for (int k = 0; k < kernel; k++) {
-            const int8_t *x = in + (c*l->side + row + k)*l->side;
-            for (int j = 0; j < kernel; j++, w++)
-                for (int i = 0; i < wide; i++) sum[i] += *w*x[i + j];
-        }
-    for (int i = 0; i < wide; i++) out[i] = sum[i]*l->factor[channel] + l->bias[channel];
+    float factor = l->factor ? l->factor[channel] : 1, bias = l->bias[channel];
+    for (int i = 0; i < wide; i++) out[i] = sum[i]*factor + bias;
     if (l->relu)
         for (int i = 0; i < wide; i++) out[i] = out[i] > 0 ? out[i] : 0;
     if (l->scale)
@@ -156,36 +108,37 @@ static void convolve(const struct layer *l, const int8_t *restrict in, int chann
 }
 
 // in: [in][side][side], out: [out][size][size], where size counts the border
-static void run(const struct layer *l, const int8_t *restrict in, int8_t *restrict out)
+static void run(const struct layer *l, const number *restrict in, number *restrict out)
 {
     int wide = l->side - l->kernel + 1, rows = l->pool ? wide/2 : wide, size = rows + 2*l->border;
-    float sum[2][WIDEST];
-    memset(out, 0, (size_t)l->out*size*size);
+    float z[2][WIDEST];
+    if (l->border) memset(out, 0, sizeof *out*l->out*size*size);
     for (int channel = 0; channel < l->out; channel++)
         for (int row = 0; row < rows; row++) {
-            int8_t *to = out + (channel*size + row + l->border)*size + l->border;
-            for (int i = 0; i <= l->pool; i++) convolve(l, in, channel, (1 + l->pool)*row + i, sum[i]);
+            number *to = out + (channel*size + row + l->border)*size + l->border;
+            if (!l->pool) {
+                convolve(l, in, channel, row, z[0]);
+                for (int i = 0; i < rows; i++) to[i] = stored(z[0][i]);
+                continue;
+            }
+            for (int i = 0; i < 2; i++) convolve(l, in, channel, 2*row + i, z[i]);
             for (int i = 0; i < rows; i++) {
-                if (!l->pool) {
-                    to[i] = whole(sum[0][i]);
-                    continue;
-                }
-                float a = sum[0][2*i], b = sum[0][2*i + 1], c = sum[1][2*i], d = sum[1][2*i + 1];
+                float a = z[0][2*i], b = z[0][2*i + 1], c = z[1][2*i], d = z[1][2*i + 1];
                 a = a > b ? a : b;
                 c = c > d ? c : d;
-                to[i] = whole(a > c ? a : c);
+                to[i] = stored(a > c ? a : c);
             }
         }
 }
 
-/// the mean of each channel, as whole numbers: int8_average
+/// the mean of each channel: average
 // in: [channels][side][side], factor, out: [channels]
-static void average(const int8_t *in, int channels, int side, const float *factor, int8_t *out)
+static void average(const number *in, int channels, int side, const float *factor, number *out)
 {
     for (int c = 0; c < channels; c++) {
-        int32_t sum = 0;
+        total sum = 0;
         for (int i = 0; i < side*side; i++) sum += in[c*side*side + i];
-        out[c] = whole(sum*factor[c]);
+        out[c] = stored(sum*factor[c]);
     }
 }
 
