@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../nbs/03e_c_source.ipynb #csrc0004
-import os, re, shlex, shutil, subprocess, textwrap
+import os, platform, re, shlex, shutil, subprocess, textwrap
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -160,4 +160,4 @@ def code_size(
     if ran.returncode or not found:
         return 'not measured, for want of a compiler'
     version = subprocess.run([*compiler, '--version'], capture_output=True, text=True).stdout.partition('\n')[0]
-    return f'{sum(found):,} bytes (the section .text of {" ".join(command[:-4])}; {version}; {os.uname().machine})'
+    return f'{sum(found):,} bytes (the section .text of {" ".join(command[:-4])}; {version}; {platform.machine()})'

@@ -57,7 +57,6 @@ def _run(path:Path) -> Trained:
             told = json.loads(f.read().decode('utf-8-sig'))
             recipe = told['recipe']
             model,power,source = recipe['model'],recipe.get('moment_norm'),told['data']['source']
-            json.dumps(told, allow_nan=False)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
             raise InputError(f'{path} holds a run that cannot be read: recipe.json: {in_a_line(str(e))}') from e
         if not isinstance(model, str) or not isinstance(source, str):
@@ -106,7 +105,8 @@ def facts(
         'layers':table, 'temperature':f'{temperature}', 'moment_norm':f'{o.moment_norm}',
         'input':f'(N,1,28,28) float32: grey values from 0 (background) to 1 (ink), {_even(o.moment_norm)}minus '
                 f'{MNIST_STATS[0]}, divided by {MNIST_STATS[1]}'}
-    return {k:v if isinstance(v, str) else json.dumps(v) for k,v in known.items() if v not in (None, {}, [])}
+    texts = {k:v if isinstance(v, str) else json.dumps(v) for k,v in known.items() if v not in (None, {}, [])}
+    return {k:v.encode('utf-8', 'replace').decode() for k,v in texts.items()} # a folder's name may be of other bytes
 
 def _head(told:dict, layers:list, small:bool, scales:str, size:str) -> list: # Lines
     "The comment at the head of a file in C."
