@@ -76,7 +76,7 @@ def _layer(o:Layer, border:int) -> str:
 def _calls(layers:list) -> tuple: # Lines, and what the two buffers hold at most
     "The function's body: from pixels to logits, in turn between the buffers a and b."
     first = 28+2*layers[0].padding
-    lines,most,now = [],dict(a=first**2, b=1),'a'
+    lines,most,now = [],dict(a=first**2, b=0),'a'
     if layers[0].padding:
         lines.append('memset(a, 0, sizeof a);')
     lines.append('prepare(pixels, a);')
@@ -125,7 +125,7 @@ def c_source(
                 f'#define AT(row, column) (((row) + {pad})*{28+2*pad} + (column) + {pad})']
     clean = [re.sub(r'[*/?]{2,}', lambda m: ' '.join(m[0]), o) for o in told] # or a comment might end, begin, or be a trigraph
     head = '\n'.join(f' * {o}'.rstrip() for line in clean for o in textwrap.wrap(line, 115) or [''])
-    body = [f'number {", ".join(f"{k}[{v}]" for k,v in most.items())};', *lines]
+    body = [f'number {", ".join(f"{k}[{v}]" for k,v in most.items() if v)};', *lines]
     main = '\n'.join(f'    {o}' for o in body)
     return '\n'.join([
         f'/* digit_probabilities: which digit a picture of 28x28 pixels shows\n *\n{head}\n */',
@@ -133,7 +133,7 @@ def c_source(
         f'void digit_probabilities(const unsigned char pixels[784], float probabilities[{classes}]);\n',
         parts['int8' if isinstance(layers[0], Int8Layer) else 'float'],
         parts['pixels' if moment_norm is None else 'moments'],
-        parts['layers'], *[parts['average']]*any(o.average for o in layers),
+        parts['layers'], *[parts['run']]*(len(layers) > 1), *[parts['average']]*any(o.average for o in layers),
         *[_layer(o, border) for o,border in zip(layers, borders, strict=True)], parts['softmax'],
         f'void digit_probabilities(const unsigned char pixels[784], float probabilities[{classes}])\n{{\n{main}\n}}\n',
         parts['main']])

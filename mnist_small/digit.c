@@ -107,6 +107,7 @@ static void convolve(const struct layer *l, const number *restrict in, int chann
         for (int i = 0; i < wide; i++) out[i] = out[i]*l->scale[channel] + l->shift[channel];
 }
 
+/// from one layer to the next: run
 // in: [in][side][side], out: [out][size][size], where size counts the border
 static void run(const struct layer *l, const number *restrict in, number *restrict out)
 {

@@ -7,6 +7,7 @@ __all__ = ['export_model']
 
 # %% ../nbs/03f_export.ipynb #expo0004
 import csv, json, os
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def _trained(
     "What `what` names. Raises `InputError` if that is nothing."
     if isinstance(what, nn.Module):
         power = None if moment_norm is None else checked_number('moment_norm', moment_norm, Range(0))
-        return Trained('a network of its own', what, power, {})
+        net = deepcopy(what).cpu().float().eval() if type(what) is DigitNet else what # all else is refused
+        return Trained('a network of its own', net, power, {})
     if moment_norm is not None:
         raise InputError('moment_norm is for a network of your own; recipes and runs have theirs: leave it out')
     path = isinstance(what, os.PathLike)
@@ -125,15 +127,23 @@ def _head(told:dict, layers:list, small:bool, scales:str, size:str) -> list: # L
         'cc -std=c99 -O3 -DDIGIT_MAIN FILE -lm makes a program of it that reads images from its standard input.']
 
 # %% ../nbs/03f_export.ipynb #expo0010
+def _in_order(content:bytes) -> bytes:
+    "A safetensors file with its texts sorted by name, where `save` has them in another order each time."
+    size = int.from_bytes(content[:8], 'little')
+    head = json.loads(content[8:8+size])
+    head['__metadata__'] = dict(sorted(head['__metadata__'].items()))
+    text = json.dumps(head, separators=(',', ':')).encode()
+    text += b' '*(-len(text)%8) # the numbers begin at a multiple of 8
+    return len(text).to_bytes(8, 'little')+text+content[8+size:]
+
 def _as_safetensors(o:Trained, temperature:float) -> bytes:
     "The weights by the names that `load_state_dict` takes."
-    state = {k:v.detach().cpu().clone().contiguous() for k,v in o.net.state_dict().items()} # clones: no shared memory
-    state = {k:v.float() if v.is_floating_point() else v for k,v in state.items()}
+    state = {k:v.clone().contiguous() for k,v in o.net.state_dict().items()} # safetensors takes no shared memory
     last = [i for i,m in enumerate(o.net) if isinstance(m, nn.Conv2d)][-1]
     for k in (f'{last}.weight', f'{last}.bias'):
         if k in state:
             state[k] = state[k]/temperature
-    return save(state, metadata=facts(o, temperature))
+    return _in_order(save(state, metadata=facts(o, temperature)))
 
 def _as_onnx(o:Trained, temperature:float) -> bytes:
     "The graph from pixels to probabilities."
