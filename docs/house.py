@@ -18,7 +18,8 @@ ONLY = dict(affine=(), loop=('quiet',), optimisers=('quiet',), quiet=(), target=
 BARRED = dict(
     files=('torch', 'fastai'), recipes=('torch', 'fastai'), target=('torch', 'fastai'),
     images=('fastai',), pictures=('fastai',), affine=('fastai',), models=('fastai',), read=('fastai',),
-    folding=('fastai',), onnx_graph=('fastai',), c_source=('fastai',), export=('fastai',), cli=('torch', 'fastai', 'pandas'))
+    folding=('fastai',), onnx_graph=('fastai',), c_source=('fastai',), export=('fastai',),
+    cli=('torch', 'fastai', 'pandas'))
 "What must not be loaded once a module is imported."
 CELL,LINE,MODULE = 40,120,300 # lines, characters, lines
 SCRIPTS = 'setup.py', 'docs/*.py', 'benchmarks/*.py'

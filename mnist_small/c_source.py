@@ -123,7 +123,8 @@ def c_source(
     defined = [f'#define {k} {c_number(v)}' for k,v in numbers.items()]
     defined += [f'#define CLASSES {classes}', f'#define WIDEST {max(o.wide for o in layers)}',
                 f'#define AT(row, column) (((row) + {pad})*{28+2*pad} + (column) + {pad})']
-    clean = [re.sub(r'[*/?]{2,}', lambda m: ' '.join(m[0]), o) for o in told] # or a comment might end, begin, or be a trigraph
+    # what would end the comment, or begin another, or be a trigraph, is drawn apart
+    clean = [re.sub(r'[*/?]{2,}', lambda m: ' '.join(m[0]), o) for o in told]
     head = '\n'.join(f' * {o}'.rstrip() for line in clean for o in textwrap.wrap(line, 115) or [''])
     body = [f'number {", ".join(f"{k}[{v}]" for k,v in most.items() if v)};', *lines]
     main = '\n'.join(f'    {o}' for o in body)

@@ -11,7 +11,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from . import __version__
 from .c_source import buffer_bytes, c_source, code_size, weight_bytes
 from .files import (
@@ -38,6 +37,7 @@ def _packaged(name) -> Trained:
     told = pretrained_record(name)
     return Trained(packaged_name(name), load_network(name), told['recipe'].get('moment_norm'), told)
 
+# %% ../nbs/03f_export.ipynb #expo0027
 def _last_accuracy(path:Path) -> float|None:
     "What history.csv in a run's folder says of the last epoch, if it can be read."
     try:
@@ -114,7 +114,7 @@ def _head(told:dict, layers:list, small:bool, scales:str, size:str) -> list: # L
     "The comment at the head of a file in C."
     accuracy = f', accuracy {told["accuracy"]}' if 'accuracy' in told else ''
     return [
-        f'Written by {told["version"]}. C99; needs nothing but libm, allocates nothing, can run in several threads.', '',
+        f'Written by {told["version"]}. C99; needs nothing but libm, allocates nothing, runs in several threads.', '',
         'pixels: 28 rows of 28 grey values, 0 for background to 255 for ink, as in MNIST.',
         'probabilities: of each class; they sum to 1.', '',
         f'network: {told["name"]}, {told["parameters"]} parameters, temperature {told["temperature"]}',
@@ -198,7 +198,7 @@ def export_model(
     images:Images|None=None, # Their training images set the scales of int8; by default those of `load_images`
     force:bool=False, # Replace a file that is there
 ) -> Path: # The file
-    "Write a trained network to one file. Raises `InputError` if there is no such network, or the file cannot be written."
+    "Write a trained network to a file. Raises `InputError` if there is no such network, or it cannot be written."
     path = user_path(path)
     named = _format(path, to)
     temperature = checked_number('temperature', temperature, Range(above=True))

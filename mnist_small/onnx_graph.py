@@ -7,7 +7,6 @@ __all__ = []
 
 # %% ../nbs/03d_onnx_graph.ipynb #onnx0004
 import numpy as np
-import torch
 from .affine import TARGET_SPREAD
 from .files import InputError
 from .folding import Layer
@@ -65,6 +64,24 @@ def _moments(g:_Graph, ink:str) -> tuple: # Names: mx, my, xx, xy, yy, each (N,1
         g.add('Max', name, f'raw_{name}', np.float32(1e-6))
     return 'mx', 'my', 'xx', 'xy', 'yy'
 
+# %% ../nbs/03d_onnx_graph.ipynb #onnx0017
+def _grid(g:_Graph, mx:str, my:str, kx:str, ky:str, t:str) -> str: # Name, of (N,28,28,2)
+    "Where each pixel of the result lies in the picture."
+    # y = ky*(y - my) + my, x = kx*(x - mx) + t*ky*(y - my) + mx
+    g.add('Sub', 'from_my', _places[:,None], my) # (N,28,1)
+    g.add('Mul', 'down', ky, 'from_my')
+    g.add('Add', 'rows', 'down', my)
+    g.add('Sub', 'from_mx', _places, mx) # (N,1,28)
+    g.add('Mul', 'across', kx, 'from_mx')
+    g.add('Add', 'upright_columns', 'across', mx)
+    g.add('Mul', 'slanted', t, 'down')
+    g.add('Add', 'columns', 'upright_columns', 'slanted') # (N,28,28)
+    g.add('Mul', 'nothing', 'columns', np.float32(0))
+    g.add('Add', 'all_rows', 'rows', 'nothing')
+    for o in ('columns', 'all_rows'):
+        g.add('Unsqueeze', f'{o}_each', o, np.array([3]))
+    return g.add('Concat', 'grid', 'columns_each', 'all_rows_each', axis=3)
+
 def _even_out(g:_Graph, ink:str, power:float) -> str: # Name of the images, (N,1,28,28)
     "Slant and size of the digits evened out, in one bilinear interpolation."
     mx,my,xx,xy,yy = _moments(g, ink)
@@ -83,22 +100,9 @@ def _even_out(g:_Graph, ink:str, power:float) -> str: # Name of the images, (N,1
     g.add('Sub', 'raw_upright', xx, 'slant_part')
     g.add('Max', 'upright', 'raw_upright', np.float32(1e-6))
     kx,ky = stretch('stretch_x', 'upright', TARGET_SPREAD[0]),stretch('stretch_y', yy, TARGET_SPREAD[1])
-    # places in the picture: y = ky*(y - my) + my, x = kx*(x - mx) + t*ky*(y - my) + mx
-    g.add('Sub', 'from_my', _places[:,None], my) # (N,28,1)
-    g.add('Mul', 'down', ky, 'from_my')
-    g.add('Add', 'rows', 'down', my)
-    g.add('Sub', 'from_mx', _places, mx) # (N,1,28)
-    g.add('Mul', 'across', kx, 'from_mx')
-    g.add('Add', 'upright_columns', 'across', mx)
-    g.add('Mul', 'slanted', t, 'down')
-    g.add('Add', 'columns', 'upright_columns', 'slanted') # (N,28,28)
-    g.add('Mul', 'nothing', 'columns', np.float32(0))
-    g.add('Add', 'all_rows', 'rows', 'nothing')
-    for o in ('columns', 'all_rows'):
-        g.add('Unsqueeze', f'{o}_each', o, np.array([3]))
-    g.add('Concat', 'grid', 'columns_each', 'all_rows_each', axis=3) # (N,28,28,2)
     g.add('Unsqueeze', 'one_channel', ink, np.array([1]))
-    return g.add('GridSample', 'even', 'one_channel', 'grid', mode='bilinear', padding_mode='zeros', align_corners=0)
+    return g.add('GridSample', 'even', 'one_channel', _grid(g, mx, my, kx, ky, t), mode='bilinear',
+                 padding_mode='zeros', align_corners=0)
 
 # %% ../nbs/03d_onnx_graph.ipynb #onnx0009
 def _add_layer(g:_Graph, o:Layer, x:str) -> str: # Name of what it makes of `x`
