@@ -15,16 +15,14 @@ import torch
 from fastai.callback.core import Callback
 from fastcore.basics import patch
 from .callbacks import PatienceCallback
-from .files import (InputError, leave_folder, open_file, own_run_folder, path_kind, said_by, user_path,
-                               write_whole)
+from .files import InputError, leave_folder, open_file, own_run_folder, path_kind, user_path, write_whole
 from .images import Images
 from .learner import mnist_learner
 from .loader import mnist_dls
-from .models import MODELS
+from .models import trained_network
 from .record import describe_run, plain_json, read_history, read_recipe, read_record, way_that_ran
 from .target import Verdict, not_for_target, target_verdict
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import nn
 
 # %% ../nbs/12_runs.ipynb #91463d2e
@@ -139,18 +137,8 @@ def model(self:Run) -> nn.Module: # In evaluation mode
     if not self.complete:
         raise InputError(f'{self.path} holds no weights: its training was cut off')
     file = self.path/'model.safetensors'
-    try:
-        net = MODELS[self.recipe.model]()
-        with open_file(file) as f: # `load_file` waits for pipes, and knows no names but those in UTF-8
-            net.load_state_dict(load(f.read()))
-    except (OSError, SafetensorError) as e:
-        raise InputError(f'the weights in {self.path} cannot be read: model.safetensors: {said_by(e)}') from e
-    except (KeyError, RuntimeError) as e:
-        raise InputError(f'the weights in {self.path} (model.safetensors) are not those of {self.recipe.model}') from e
-    for k,v in net.state_dict().items():
-        if not v.isfinite().all():
-            raise InputError(f'the weights in {self.path} (model.safetensors) are not all numbers: {k}')
-    return net.eval()
+    with open_file(file) as f:
+        return trained_network(self.recipe.model, f.read(), file)
 
 @patch
 def predictions(self:Run,
