@@ -62,14 +62,17 @@ def enlarged(
 
 def box_mean(
     a:np.ndarray, # (h,w)
-    r:int # The window has 2*r+1 rows and columns; at the border, its rows and columns repeat
+    r:int # The window has 2*r+1 rows and columns, but where it is cut off at the border
 ) -> np.ndarray: # (h,w)
     "The mean around each pixel, from summed areas."
+    a,count = a.astype(np.int64),1
     for axis in (0, 1):
-        a = np.moveaxis(a, axis, 0).astype(np.int64)
-        sums = np.pad(a, ((r+1,r),(0,0)), 'edge').cumsum(0)
-        a = np.moveaxis(sums[2*r+1:]-sums[:-2*r-1], 0, axis)
-    return a//(2*r+1)**2
+        i = np.arange(a.shape[axis])
+        first,end = (i-r).clip(0),(i+r+1).clip(None, len(i))
+        sums = np.pad(np.moveaxis(a, axis, 0).cumsum(0), ((1,0),(0,0)))
+        a = np.moveaxis(sums[end]-sums[first], 0, axis)
+        count = count*np.expand_dims(end-first, 1-axis)
+    return a//count
 
 # %% ../nbs/01b_ink.ipynb #ink00012
 def extremes(
@@ -179,7 +182,10 @@ def without_rules(
         flags,n = rule_pixels(mask)
         ruled[i] = n >= least[i]
         if ruled[i]:
-            strength = _bridged(strength, flags) if i == 0 else _bridged(strength.T, flags).T
+            turned = strength if i == 0 else strength.T
+            weak = np.sort(turned[flags])[flags.sum()//2]
+            turned = _bridged(turned, flags&(2*turned <= 3*weak)) # what is stronger is a stroke along the rule
+            strength = turned if i == 0 else turned.T
     return strength,tuple(ruled)
 
 # %% ../nbs/01b_ink.ipynb #ink00021

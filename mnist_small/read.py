@@ -78,6 +78,11 @@ class _Found:
         return self.side >= 4 and self.side*40 >= max(self.strength.shape)
 
     @property
+    def sheet(self) -> bool:
+        "Whether it is too solid for strokes, as paper on a table is."
+        return 5*self.thick > 2*16*self.side
+
+    @property
     def inside(self) -> bool:
         "Whether it touches no edge."
         (x0,y0,x1,y1),(h,w) = self.box,self.mask.shape
@@ -95,10 +100,9 @@ def _is_darker(levels:np.ndarray) -> bool:
 
 def _is_ink(dark:_Found, light:_Found, levels:np.ndarray) -> bool:
     "Whether what is dark is the ink, where something was found both ways."
-    for a,b in ((dark.contrast, light.contrast), (light.thick*dark.side, dark.thick*light.side)):
-        if a > 2*b or b > 2*a:
-            return a > b
-    return dark.side >= light.side if dark.closed or light.closed else _is_darker(levels)
+    if dark.contrast > 3*light.contrast or light.contrast > 3*dark.contrast:
+        return dark.contrast > light.contrast
+    return _is_darker(levels) if dark.sheet == light.sheet else light.sheet
 
 # %% ../nbs/03c_read.ipynb #rd000012
 def _through_picture(im:Image.Image) -> dict:
