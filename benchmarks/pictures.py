@@ -235,7 +235,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     parser.add_argument('--digits', type=int, default=1000, help='pictures of each kind (default: %(default)s)')
-    parser.add_argument('--split', choices=('test', 'train'), default='test', help='which digits (default: %(default)s)')
+    parser.add_argument('--split', choices=('test', 'train'), default='test', help='which images (default: test)')
     parser.add_argument('--model', default='iteration3', help='packaged weights (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--json', help='also write the results to this file')

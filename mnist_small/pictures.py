@@ -130,6 +130,7 @@ def _opened(source, name:str) -> Image.Image:
         im.load()
     return im
 
+# %% ../nbs/01a_pictures.ipynb #28d06d73
 def _decode(
     source, # A PIL image, or a file that is open
     name:str # What to call it in an error

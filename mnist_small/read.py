@@ -8,8 +8,8 @@ __all__ = ['frame_digit', 'digit_steps', 'find_ink', 'prepare_digit']
 # %% ../nbs/03c_read.ipynb #rd000004
 import numpy as np
 from .files import InputError
-from .ink import (box_mean, box_side, digit_parts, enlarged, extremes, ink_levels, ink_strength, inked, mask_box,
-                             shrunk, thickness, usual_strokes, without_rules)
+from .ink import (box_mean, box_side, digit_parts, enlarged, extremes, ink_levels, ink_strength, inked,
+                             mask_box, shrunk, thickness, usual_strokes, without_rules)
 from .pictures import to_picture
 from PIL import Image
 
@@ -21,7 +21,7 @@ def _moments(ink:np.ndarray) -> tuple:
 def is_framed(
     ink:np.ndarray # (h,w), 0 is background
 ) -> bool:
-    "Whether `ink` has MNIST's form: 28×28, the longer side 19 or 20, its centre of mass within 0.6 pixels of the middle."
+    "Whether `ink` has MNIST's form: 28×28, the longer side 19 or 20, its centre of mass in the middle by 0.6 pixels."
     if ink.shape != (28,28) or not ink.any() or not 19 <= box_side(mask_box(ink > 0)) <= 20:
         return False
     total,*moments = _moments(ink.astype(np.int64))
@@ -58,6 +58,7 @@ def frame_digit(
 
 # %% ../nbs/03c_read.ipynb #rd000010
 _LOOKED_THROUGH,_LOOKED_AT = 2**18,96 # pixels of a whole picture, and of the longer side of a digit at least
+_MOST_PARTS = 24 # of a digit
 
 class _Found:
     "Ink that may be a digit, found in grey levels of dark ink on light paper."
@@ -67,10 +68,10 @@ class _Found:
         mask = inked(self.strength)
         self.side = 0
         if mask is not None and mask.any():
-            self.mask,self.several = digit_parts(mask)
+            self.mask,parts,self.several = digit_parts(mask)
             paper,_,ink = ink_levels(self.strength)
             self.box,self.contrast,self.thick = mask_box(self.mask),ink-paper,thickness(self.mask)
-            self.side = box_side(self.box)
+            self.side = box_side(self.box) if parts <= _MOST_PARTS else 0 # nothing but noise falls into so many
 
     @property
     def large(self) -> bool:
@@ -83,11 +84,18 @@ class _Found:
         return 5*self.thick > 2*16*self.side
 
     @property
+    def fills(self) -> bool:
+        "Whether it reaches from edge to edge."
+        (x0,y0,x1,y1),(h,w) = self.box,self.mask.shape
+        return x1-x0 == w or y1-y0 == h
+
+    @property
     def inside(self) -> bool:
         "Whether it touches no edge."
         (x0,y0,x1,y1),(h,w) = self.box,self.mask.shape
         return min(x0, y0) > 0 and x1 < w and y1 < h
 
+# %% ../nbs/03c_read.ipynb #ada00370
 def _found(levels:np.ndarray) -> _Found:
     "What is found with open edges or, where that touches them, with closed ones."
     found = _Found(levels, False)
@@ -102,6 +110,9 @@ def _is_ink(dark:_Found, light:_Found, levels:np.ndarray) -> bool:
     "Whether what is dark is the ink, where something was found both ways."
     if dark.contrast > 3*light.contrast or light.contrast > 3*dark.contrast:
         return dark.contrast > light.contrast
+    if dark.fills or light.fills: # cut out so closely that there may be more ink than paper, but not along the edges
+        ring = np.concatenate([levels[0], levels[-1], levels[:,0], levels[:,-1]])
+        return int(ring.sum())*levels.size > int(levels.sum())*ring.size
     return _is_darker(levels) if dark.sheet == light.sheet else light.sheet
 
 # %% ../nbs/03c_read.ipynb #rd000012
@@ -128,6 +139,7 @@ def _through_picture(im:Image.Image) -> dict:
         raise InputError('there are several digits in the picture: cut out one')
     return dict(grey=grey, strength=found.strength, digit=found.mask, k=k, paper=paper, is_dark=is_dark, found=found)
 
+# %% ../nbs/03c_read.ipynb #4dfbc2a7
 def _close_by(im:Image.Image, k:int, paper:int, is_dark:bool, found:_Found) -> dict:
     "The steps that look at the digit alone."
     x0,y0,x1,y1 = [o*k for o in found.box]
@@ -146,8 +158,8 @@ def _close_by(im:Image.Image, k:int, paper:int, is_dark:bool, found:_Found) -> d
     around = extremes(found.mask, 1+2*less//k)[y][:,x]
     if mask is None or not (mask&around).any():
         raise InputError('there is no digit in the picture: what may be one is too weak')
-    strokes,_ = digit_parts(mask&around)
-    return dict(close=strength, strokes=strokes)
+    strokes,*_ = digit_parts(np.pad(mask&around, 1)) # what is at the edge here is no edge of the picture
+    return dict(close=strength, strokes=strokes[1:-1,1:-1])
 
 # %% ../nbs/03c_read.ipynb #rd000013
 def digit_steps(
