@@ -71,17 +71,20 @@ class _Found:
             self.mask,parts,self.several = digit_parts(mask)
             paper,_,ink = ink_levels(self.strength)
             self.box,self.contrast,self.thick = mask_box(self.mask),ink-paper,thickness(self.mask)
-            self.side = box_side(self.box) if parts <= _MOST_PARTS else 0 # nothing but noise falls into so many
+            self.sheet = 5*self.thick > 2*16*box_side(self.box) # too solid for strokes, as paper on a table is
+            self.side = 0 if parts > _MOST_PARTS or self.shadow else box_side(self.box) # noise falls into many
+
+    @property
+    def shadow(self) -> bool:
+        "Whether it lies along the edges, as the dark side of a page does, and is no digit that was cut out closely."
+        (x0,y0,x1,y1),(h,w),m = self.box,self.mask.shape,self.mask
+        along = sum(int(o.sum()) for o in (m[0], m[-1], m[:,0], m[:,-1]))
+        return 4*along >= h+w and (4*(x1-x0) < 3*w or 4*(y1-y0) < 3*h)
 
     @property
     def large(self) -> bool:
         "Whether it is more than a speck."
         return self.side >= 4 and self.side*40 >= max(self.strength.shape)
-
-    @property
-    def sheet(self) -> bool:
-        "Whether it is too solid for strokes, as paper on a table is."
-        return 5*self.thick > 2*16*self.side
 
     @property
     def fills(self) -> bool:
@@ -95,7 +98,7 @@ class _Found:
         (x0,y0,x1,y1),(h,w) = self.box,self.mask.shape
         return min(x0, y0) > 0 and x1 < w and y1 < h
 
-# %% ../nbs/03c_read.ipynb #ada00370
+# %% ../nbs/03c_read.ipynb #b109ca65
 def _found(levels:np.ndarray) -> _Found:
     "What is found with open edges or, where that touches them, with closed ones."
     found = _Found(levels, False)
@@ -139,7 +142,7 @@ def _through_picture(im:Image.Image) -> dict:
         raise InputError('there are several digits in the picture: cut out one')
     return dict(grey=grey, strength=found.strength, digit=found.mask, k=k, paper=paper, is_dark=is_dark, found=found)
 
-# %% ../nbs/03c_read.ipynb #4dfbc2a7
+# %% ../nbs/03c_read.ipynb #b0dbdb98
 def _close_by(im:Image.Image, k:int, paper:int, is_dark:bool, found:_Found) -> dict:
     "The steps that look at the digit alone."
     x0,y0,x1,y1 = [o*k for o in found.box]
