@@ -159,7 +159,7 @@ def rule_pixels(
     starts = (on&~np.pad(on, ((1,0),(0,0)))[:-1]).sum(0)
     return np.pad(np.repeat(on, 5, 1), ((0,0),(0,w-n*5)), 'edge')&mask,int(np.sort(starts)[n//2])
 
-# %% ../nbs/01b_ink.ipynb #1de09947
+# %% ../nbs/01b_ink.ipynb #48f3f350
 def _bridged(strength:np.ndarray, flags:np.ndarray) -> np.ndarray:
     "`strength` where pixels in `flags` take the lesser of the nearest others above and below."
     h = len(strength)
@@ -208,7 +208,7 @@ def connected(mask:np.ndarray) -> tuple: # Labels from 1 on, in the order of row
     sizes[0] = 0
     return labels,sizes
 
-# %% ../nbs/01b_ink.ipynb #756d595f
+# %% ../nbs/01b_ink.ipynb #1c7643c0
 def _not_framing(labels:np.ndarray, sizes:np.ndarray) -> np.ndarray:
     "The sizes, 0 for parts along the edges of the picture, if another is left that may be a digit."
     edge = np.concatenate([labels[0], labels[-1], labels[:,0], labels[:,-1]])

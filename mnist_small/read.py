@@ -61,12 +61,11 @@ _LOOKED_THROUGH,_LOOKED_AT = 2**18,96 # pixels of a whole picture, and of the lo
 _MOST_PARTS = 24 # of a digit
 
 class _Found:
-    "Ink that may be a digit, found in grey levels of dark ink on light paper."
+    "Ink that may be a digit, in grey levels of dark ink on light paper."
     def __init__(self, levels:np.ndarray, closed:bool):
         self.closed = closed
         self.strength,self.ruled = without_rules(ink_strength(levels, max(levels.shape)//4+1, closed))
-        mask = inked(self.strength)
-        self.side = 0
+        mask,self.side = inked(self.strength),0
         if mask is not None and mask.any():
             self.mask,parts,self.several = digit_parts(mask)
             paper,_,ink = ink_levels(self.strength)
@@ -98,7 +97,7 @@ class _Found:
         (x0,y0,x1,y1),(h,w) = self.box,self.mask.shape
         return min(x0, y0) > 0 and x1 < w and y1 < h
 
-# %% ../nbs/03c_read.ipynb #b109ca65
+# %% ../nbs/03c_read.ipynb #dffb7cb2
 def _found(levels:np.ndarray) -> _Found:
     "What is found with open edges or, where that touches them, with closed ones."
     found = _Found(levels, False)
@@ -142,7 +141,7 @@ def _through_picture(im:Image.Image) -> dict:
         raise InputError('there are several digits in the picture: cut out one')
     return dict(grey=grey, strength=found.strength, digit=found.mask, k=k, paper=paper, is_dark=is_dark, found=found)
 
-# %% ../nbs/03c_read.ipynb #b0dbdb98
+# %% ../nbs/03c_read.ipynb #8a31789e
 def _close_by(im:Image.Image, k:int, paper:int, is_dark:bool, found:_Found) -> dict:
     "The steps that look at the digit alone."
     x0,y0,x1,y1 = [o*k for o in found.box]
