@@ -7,7 +7,9 @@ __all__ = []
 
 # %% ../nbs/01a_pictures.ipynb #pic00004
 import os
+from contextlib import contextmanager
 from io import BytesIO
+from threading import RLock
 
 import numpy as np
 import torch
@@ -67,23 +69,26 @@ def _to_array(
 # %% ../nbs/01a_pictures.ipynb #pic00010
 def _on_paper(im:Image.Image) -> Image.Image:
     "A transparent picture, laid on white or, if there is less to see there by half, on black paper; grey."
-    rgba = (im.convert('LA') if im.mode == 'La' else im).convert('RGBA')
+    rgba = im.convert('RGBA')
     def laid_on(paper):
         return Image.alpha_composite(Image.new('RGBA', im.size, paper), rgba).convert('L')
     white,black = laid_on('white'),laid_on('black')
     return black if np.ptp(white) < np.ptp(black)/2 else white
 
-def _to_grey(im:Image.Image) -> np.ndarray: # (h,w) uint8
-    "The grey values of a PIL image of any mode."
+def _eight_bits(im:Image.Image) -> Image.Image:
+    "A PIL image of any mode as one whose channels are bytes, and which PIL converts to grey and to colours."
     if im.mode[:1] in 'IF': # whole numbers of 16 or 32 bits, floats
         values = np.asarray(im)
         through = values == im.info.get('transparency')
         im = Image.fromarray(_to_bytes(values, deep=True))
         if np.any(through):
             im.putalpha(Image.fromarray(~through))
-    if im.has_transparency_data:
-        im = _on_paper(im)
-    return np.asarray((im.convert('RGB') if im.mode == 'LAB' else im).convert('L'))
+    other = dict(La='LA', LAB='RGB').get(im.mode)
+    return im.convert(other) if other else im
+
+def _to_grey(im:Image.Image) -> np.ndarray: # (h,w) uint8
+    "The grey values of a picture."
+    return np.asarray((_on_paper(im) if im.has_transparency_data else im).convert('L'))
 
 # %% ../nbs/01a_pictures.ipynb #pic00012
 _NAMES = 'FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90'.split()
@@ -97,17 +102,42 @@ def _upright(im:Image.Image) -> Image.Image:
         return im
     return im if turn is None else im.transpose(turn)
 
+_MOST_PIXELS,_MANY = 200_000_000,2**25 # what is read at all, and with its colours if it is a JPEG
+_limit_lock = RLock()
+
+@contextmanager
+def _own_limit():
+    "PIL without a limit of its own; in one thread at a time, because that is a global."
+    with _limit_lock:
+        before,Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS,None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+def _opened(source, name:str) -> Image.Image:
+    "A PIL image whose pixels are in memory, from one or from an open file."
+    with _own_limit():
+        im = source if isinstance(source, Image.Image) else Image.open(source)
+        if 0 in im.size:
+            raise InputError(f'{name} is empty: its size is {im.size}')
+        pixels = im.width*im.height
+        if pixels > _MOST_PIXELS:
+            raise InputError(f'{name} is not a picture that can be read: it has {pixels:,} pixels, more than '
+                             f'{_MOST_PIXELS:,}')
+        if im.format == 'JPEG' and pixels > _MANY:
+            im.draft('L', im.size)
+        im.load()
+    return im
+
+# %% ../nbs/01a_pictures.ipynb #28d06d73
 def _decode(
     source, # A PIL image, or a file that is open
     name:str # What to call it in an error
-) -> np.ndarray: # (h,w) uint8
-    "The grey values of a picture. Raises `InputError` if it is none, broken, or too large for PIL."
+) -> Image.Image:
+    "A picture, upright. Raises `InputError` if it is none, broken, or too large."
     try:
-        im = source if isinstance(source, Image.Image) else Image.open(source)
-        im.load()
-        if 0 in im.size:
-            raise InputError(f'{name} is empty: its size is {im.size}')
-        return _to_grey(_upright(im))
+        return _eight_bits(_upright(_opened(source, name)))
     except InputError:
         raise
     except UnidentifiedImageError as e:
@@ -118,8 +148,8 @@ def _decode(
 # %% ../nbs/01a_pictures.ipynb #pic00014
 _CHANNELS = {1:'L', 2:'LA', 3:'RGB', 4:'RGBA'}
 
-def _grey_array(o) -> np.ndarray: # (h,w) uint8
-    "Grey values from an array, with a colour channel first or last or without one."
+def _array_picture(o) -> Image.Image:
+    "A picture from an array, with a colour channel first or last or without one."
     a = _to_array(o)
     shape,first = a.shape,a.shape[0] if a.ndim == 3 else 0
     if first == 1 or first in (3,4) and shape[-1] not in _CHANNELS:
@@ -127,12 +157,14 @@ def _grey_array(o) -> np.ndarray: # (h,w) uint8
     if a.ndim != 2 and not (a.ndim == 3 and a.shape[-1] in _CHANNELS):
         raise InputError(f'an image has the shape (h,w), (1,h,w) or, with colours, (h,w,3), not {shape}')
     a = np.ascontiguousarray(_to_bytes(a))
-    if a.ndim == 2 or a.shape[-1] == 1:
-        return a.reshape(a.shape[:2])
-    return _to_grey(Image.fromarray(a))
+    if a.shape[0]*a.shape[1] > _MOST_PIXELS:
+        raise InputError(f'an image of {a.shape} has more than {_MOST_PIXELS:,} pixels')
+    return Image.fromarray(a.reshape(a.shape[:2]) if a.ndim == 2 or a.shape[-1] == 1 else a)
 
-def _grey(o) -> np.ndarray: # (h,w) uint8
-    "Grey values from whatever holds a picture."
+def to_picture(
+    o # As for `to_image`
+) -> Image.Image: # Upright, with channels of bytes
+    "A picture in its own size from whatever holds it. Raises `InputError` if it is none."
     if isinstance(o, (str,os.PathLike)):
         path = user_path(o)
         with open_file(path) as f:
@@ -143,14 +175,14 @@ def _grey(o) -> np.ndarray: # (h,w) uint8
         return _decode(BytesIO(bytes(o)), f'{type(o).__name__} of length {len(o):,}')
     if hasattr(o, 'read'):
         return _decode(getattr(o, 'buffer', o), getattr(o, 'name', type(o).__name__)) # a text file's bytes
-    return _grey_array(o)
+    return _array_picture(o)
 
 # %% ../nbs/01a_pictures.ipynb #pic00015
 def to_image(
     o, # A path, an open file or its bytes, a PIL image, or an array, a tensor or lists of (h,w), (1,h,w) or (h,w,3)
 ) -> Tensor: # (28,28) uint8
     "One grey image from whatever holds it, resized to 28×28 if it has another size. Raises `InputError` if it is none."
-    grey = _grey(o)
+    grey = _to_grey(to_picture(o))
     if grey.shape != (28,28):
         grey = Image.fromarray(grey).resize((28,28), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(grey)) # a copy, which can be written to

@@ -1,0 +1,258 @@
+"""How well pictures are read that people take of digits: fifteen kinds, drawn from MNIST's digits.
+
+Each picture is drawn anew from a digit and the seed: its pen, paper, light, noise, margins and angle vary. Prints the
+share of each kind that the packaged network reads right, and how many pictures were refused.
+"""
+import argparse
+import json
+import time
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageFilter
+from scipy.ndimage import distance_transform_edt
+
+
+def thinned(mask:np.ndarray) -> np.ndarray:
+    "A mask's skeleton, by the method of Zhang and Suen."
+    m = np.pad(mask, 1).astype(np.uint8)
+    changed = True
+    while changed:
+        changed = False
+        for step in (0, 1):
+            p = [np.roll(m, o, (0,1)) for o in ((1,0),(1,-1),(0,-1),(-1,-1),(-1,0),(-1,1),(0,1),(1,1))]
+            count = sum(p)
+            turns = sum((a == 0)&(b == 1) for a,b in zip(p, p[1:]+p[:1], strict=True))
+            n,e,s,w = p[0],p[2],p[4],p[6]
+            first,second = (n*e*s, e*s*w) if step == 0 else (n*e*w, n*s*w)
+            gone = (m == 1)&(count >= 2)&(count <= 6)&(turns == 1)&(first == 0)&(second == 0)
+            m[gone] = 0
+            changed |= bool(gone.any())
+    return m[1:-1,1:-1] > 0
+
+
+def drawn(digit:np.ndarray, height:int, pen:float|None=None, angle:float=0) -> np.ndarray: # (h,w) 0 to 1
+    "A digit cut out, `height` pixels high before it is turned, as it is or by a pen of a share of its height."
+    rows,columns = [np.flatnonzero(digit.any(i)) for i in (1, 0)]
+    cut = np.pad(digit[rows[0]:rows[-1]+1,columns[0]:columns[-1]+1], 6)
+    scale = max(96, 2*height if pen is None else 96)/(len(cut)-12)
+    size = [round(o*scale) for o in cut.shape[::-1]]
+    big = Image.fromarray(cut).resize(size, Image.Resampling.BICUBIC).rotate(angle, Image.Resampling.BICUBIC)
+    ink = np.asarray(big)/255
+    tall = scale*(len(cut)-12)
+    if pen is not None:
+        far = distance_transform_edt(~thinned(ink > .5))
+        ink = (pen*tall/2-far+.5*tall/height)*height/tall
+    else:
+        ink = (ink-.5)*4+.5
+    size = [max(1, round(o*height/tall)) for o in ink.shape[::-1]]
+    ink = Image.fromarray(ink.clip(0, 1).astype(np.float32)).resize(size, Image.Resampling.BOX)
+    ink = np.asarray(ink)
+    rows,columns = [np.flatnonzero((ink > .1).any(i)) for i in (1, 0)]
+    return ink[rows[0]:rows[-1]+1,columns[0]:columns[-1]+1] if len(rows) else ink
+
+
+def on_page(ink:np.ndarray, rng, margin:tuple, size:tuple|None=None) -> np.ndarray:
+    "Ink on a page: of a `size` (h,w), or with margins from the least to the most of the digit's height on each side."
+    h,w = ink.shape
+    if size is None:
+        top,bottom,left,right = (rng.uniform(*margin, 4)*h).astype(int)
+        return np.pad(ink, ((top,bottom), (left,right)))
+    page = np.zeros((max(size[0], h), max(size[1], w)), ink.dtype)
+    y,x = [int(rng.integers(0, a-b+1)) for a,b in zip(page.shape, ink.shape, strict=True)]
+    page[y:y+h,x:x+w] = ink
+    return page
+
+
+def light(shape:tuple, rng, most:float=.5) -> np.ndarray:
+    "Light that falls by a share of up to `most` across the page, in any direction."
+    y,x = [np.linspace(-1, 1, o) for o in shape]
+    a = rng.uniform(0, 2*np.pi)
+    slope = np.cos(a)*x+np.sin(a)*y[:,None]
+    return 1-most*rng.uniform(.3, 1)*(slope-slope.min())/max(np.ptp(slope), 1e-6)
+
+
+def grey(page, paper:float, pen:float, rng=None, noise:float=0, shade=1) -> np.ndarray: # uint8
+    "Grey levels of ink, from those of paper and pen where the light is full."
+    out = (paper+(pen-paper)*page)*shade
+    if noise:
+        out = out+rng.normal(0, noise, out.shape)
+    return out.clip(0, 255).round().astype(np.uint8)
+
+
+def rule(page:np.ndarray, rng, parts:int=6, dark:float=.5) -> np.ndarray:
+    "Ink with rules across the page, `dark` times as strong as the pen."
+    h,lines = len(page),np.zeros((len(page),1))
+    thick,start = max(1, round(h*rng.uniform(.004, .012))),int(rng.integers(0, max(1, h//parts)))
+    for y in range(start, h, max(2, h//parts)):
+        lines[y:y+thick] = dark
+    return np.maximum(page, lines)
+
+
+def speckle(page:np.ndarray, rng, share:float) -> np.ndarray:
+    "Ink with specks of up to 3 % of the page's height, and single dark pixels: a share of the page."
+    out = np.maximum(page, rng.random(page.shape) < share)
+    y,x = np.ogrid[:page.shape[0],:page.shape[1]]
+    for _ in range(int(rng.integers(3, 12))):
+        cy,cx,r = rng.uniform(0, page.shape[0]),rng.uniform(0, page.shape[1]),rng.uniform(.3, .015*page.shape[0]+.4)
+        out[(y-cy)**2+(x-cx)**2 <= r*r] = 1
+    return out
+
+
+def png(o, **kwargs) -> bytes:
+    "A picture's file."
+    file = BytesIO()
+    (o if isinstance(o, Image.Image) else Image.fromarray(o)).save(file, 'PNG', **kwargs)
+    return file.getvalue()
+
+
+def black_on_white(d, rng):
+    return grey(on_page(drawn(d, int(rng.integers(24, 200)), angle=rng.uniform(-10, 10)), rng, (0, 2)), 255, 0)
+
+def white_on_black(d, rng):
+    return 255-black_on_white(d, rng)
+
+def grey_photo(d, rng):
+    page = on_page(drawn(d, int(rng.integers(60, 200)), rng.uniform(.06, .16), rng.uniform(-10, 10)), rng, (.2, 2))
+    paper = rng.uniform(150, 230)
+    return grey(page, paper, paper-rng.uniform(.15, .6)*255, rng, 8, light(page.shape, rng))
+
+def pencil(d, rng):
+    ink = drawn(d, int(rng.integers(60, 160)), rng.uniform(.03, .08), rng.uniform(-10, 10))
+    page = on_page(ink*rng.uniform(.6, 1, ink.shape), rng, (.1, 1.5))
+    return grey(page, 235, 235-rng.uniform(.25, .5)*255, rng, 3, light(page.shape, rng, .3))
+
+def ball_pen_on_yellow(d, rng):
+    ink = drawn(d, int(rng.integers(40, 160)), rng.uniform(.04, .1), rng.uniform(-10, 10))
+    page,shade = on_page(ink, rng, (.1, 1.5))[...,None],rng.uniform(.7, 1)
+    colour = (np.array([250, 232, 120])*(1-page)+np.array([30, 50, 150])*page)*shade
+    return png((colour+rng.normal(0, 3, colour.shape)).clip(0, 255).astype(np.uint8))
+
+def transparent_png(d, rng):
+    page = on_page(drawn(d, int(rng.integers(24, 160)), angle=rng.uniform(-10, 10)), rng, (0, 1))
+    pen = rng.choice([0, 255]) if rng.random() < .5 else rng.integers(0, 100)
+    rgba = np.full((*page.shape, 4), pen, np.uint8)
+    rgba[...,3] = (page*255).round()
+    return png(rgba)
+
+def blurred(d, rng):
+    height = int(rng.integers(40, 160))
+    page = grey(on_page(drawn(d, height, angle=rng.uniform(-10, 10)), rng, (.2, 1.5)), 240, 20)
+    soft = Image.fromarray(page).filter(ImageFilter.GaussianBlur(height*rng.uniform(.02, .07)))
+    return grey(np.asarray(soft)/255, 0, 255, rng, 3)
+
+def thin(d, rng):
+    return grey(on_page(drawn(d, int(rng.integers(80, 300)), rng.uniform(.03, .06), rng.uniform(-10, 10)), rng, (0, 1)),
+                250, 10, rng, 2)
+
+def thick(d, rng):
+    return grey(on_page(drawn(d, int(rng.integers(40, 200)), rng.uniform(.17, .25), rng.uniform(-10, 10)), rng, (0, 1)),
+                250, 10, rng, 2)
+
+def ruled_paper(d, rng):
+    ink = drawn(d, int(rng.integers(80, 200)), rng.uniform(.06, .14), rng.uniform(-10, 10))
+    page = rule(on_page(ink, rng, (.1, 1)), rng)
+    return grey(page, 240, rng.uniform(20, 100), rng, 4, light(page.shape, rng, .3))
+
+def specks(d, rng):
+    ink = drawn(d, int(rng.integers(60, 200)), rng.uniform(.07, .16), rng.uniform(-10, 10))
+    return grey(speckle(on_page(ink, rng, (.1, 1)), rng, rng.uniform(.001, .01)), 240, 20, rng, 4)
+
+def small_black_on_white(d, rng):
+    return 255-d
+
+def large_page(d, rng):
+    ink = drawn(d, int(1200/(1+2*10**rng.uniform(-1, 1))), rng.uniform(.06, .16), rng.uniform(-10, 10))
+    page = on_page(ink, rng, (0, 0), (1200,1600))
+    return grey(page, 220, 220-rng.uniform(.3, .8)*255, rng, 8, light(page.shape, rng))
+
+def sixteen_bits(d, rng):
+    page = on_page(drawn(d, int(rng.integers(40, 160)), angle=rng.uniform(-10, 10)), rng, (.1, 1.5))
+    paper,pen = rng.uniform(30000, 65000),rng.uniform(1000, 15000)
+    return Image.fromarray(((paper+(pen-paper)*page)+rng.normal(0, 600, page.shape)).clip(0, 65535).astype(np.uint16))
+
+def tall(d, rng):
+    ink = drawn(d, int(rng.integers(40, 120)), rng.uniform(.06, .16), rng.uniform(-10, 10))
+    page = on_page(ink, rng, (0, 0), (int(len(ink)*rng.uniform(3, 6)), int(ink.shape[1]*rng.uniform(1.05, 1.6))))
+    return grey(page, 230, rng.uniform(20, 120), rng, 5, light(page.shape, rng))
+
+
+KINDS = (black_on_white, white_on_black, grey_photo, pencil, ball_pen_on_yellow, transparent_png, blurred, thin, thick,
+         ruled_paper, specks, small_black_on_white, large_page, sixteen_bits, tall)
+
+
+def draw(kind:Callable, digits:np.ndarray, seed:int=0): # A generator of pictures
+    "Pictures of one kind, each with a generator of its own, so that fewer digits give the same pictures."
+    for i,o in enumerate(digits):
+        yield kind(o, np.random.default_rng([seed, i, *kind.__name__.encode()]))
+
+
+def network(name:str) -> Callable: # (n,28,28) uint8 -> (n,) digits
+    "The packaged network `name`, in plain torch, with the moments that it was trained with."
+    import torch
+    from safetensors.torch import load
+    from mnist_small.affine import moment_matrix, warp_images
+    from mnist_small.images import MNIST_STATS
+    from mnist_small.models import MODELS, pretrained_file
+    recipe = json.loads(pretrained_file(name, 'json').read_text())['recipe']
+    model = MODELS[recipe['model']]().eval()
+    model.load_state_dict(load(pretrained_file(name).read_bytes()))
+    mean,std = MNIST_STATS
+    @torch.no_grad()
+    def read(images):
+        x = torch.from_numpy(images)[:,None].float()/255
+        if recipe['moment_norm']:
+            x = warp_images(x, moment_matrix(x, recipe['moment_norm']))
+        return model((x-mean)/std).argmax(1).numpy()
+    return read
+
+
+def measure(kinds, digits, labels, read, prepare, seed:int=0) -> dict:
+    "For each kind the share read right, how many were refused, and the seconds that a picture takes."
+    from mnist_small.files import InputError
+    out = {}
+    for kind in kinds:
+        seen,took,refused = [],0,[]
+        for i,o in enumerate(draw(kind, digits, seed)):
+            start = time.perf_counter()
+            try:
+                seen.append(prepare(o))
+            except InputError:
+                seen.append(np.zeros((28,28), np.uint8))
+                refused.append(i)
+            took += time.perf_counter()-start
+        right = read(np.stack(seen)) == labels
+        right[refused] = False
+        out[kind.__name__] = dict(right=float(right.mean()), refused=len(refused), seconds=took/len(digits),
+                                  wrong=np.flatnonzero(~right).tolist())
+        print(f'{kind.__name__.replace("_", " "):22} {100*right.mean():6.2f} % {len(refused):4} refused '
+              f'{1000*took/len(digits):6.1f} ms', flush=True)
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
+    parser.add_argument('--digits', type=int, default=1000, help='pictures of each kind (default: %(default)s)')
+    parser.add_argument('--split', choices=('test', 'train'), default='test', help='which images (default: test)')
+    parser.add_argument('--model', default='iteration3', help='packaged weights (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--json', help='also write the results to this file')
+    args = parser.parse_args()
+    from mnist_small.images import load_images
+    from mnist_small.read import prepare_digit
+    images = load_images(args.data)
+    x,y = (images.x_test,images.y_test) if args.split == 'test' else (images.x_train,images.y_train)
+    x,y = x[:args.digits].numpy(),y[:args.digits].numpy()
+    kinds = measure(KINDS, x, y, network(args.model), prepare_digit, args.seed)
+    shares = [100*o['right'] for o in kinds.values()]
+    print(f'{"mean":22} {np.mean(shares):6.2f} %, least {min(shares):.2f} %')
+    if args.json:
+        with open(args.json, 'w', encoding='utf-8') as f:
+            json.dump(dict(data=images.source, split=args.split, digits=len(x), model=args.model, seed=args.seed,
+                           mean=float(np.mean(shares)), least=min(shares), kinds=kinds), f, indent=1)
+
+
+if __name__ == '__main__':
+    main()
