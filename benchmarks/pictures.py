@@ -189,22 +189,19 @@ def draw(kind:Callable, digits:np.ndarray, seed:int=0): # A generator of picture
 
 
 def network(name:str) -> Callable: # (n,28,28) uint8 -> (n,) digits
-    "The packaged network `name`, in plain torch, with the moments that it was trained with."
+    "The packaged network `name`, or that of the run in the folder `name`, in plain torch, as it was trained."
     import torch
-    from safetensors.torch import load
-    from mnist_small.affine import moment_matrix, warp_images
-    from mnist_small.images import MNIST_STATS
-    from mnist_small.models import MODELS, pretrained_file
-    recipe = json.loads(pretrained_file(name, 'json').read_text())['recipe']
-    model = MODELS[recipe['model']]().eval()
-    model.load_state_dict(load(pretrained_file(name).read_bytes()))
-    mean,std = MNIST_STATS
+    from mnist_small.folding import network_input
+    from mnist_small.models import load_network, packaged_name, pretrained_record
+    if packaged_name(name) is None:
+        from mnist_small.runs import Run
+        run = Run(name)
+        model,power = run.model(),run.recipe.moment_norm
+    else:
+        model,power = load_network(name),pretrained_record(name)['recipe']['moment_norm']
     @torch.no_grad()
     def read(images):
-        x = torch.from_numpy(images)[:,None].float()/255
-        if recipe['moment_norm']:
-            x = warp_images(x, moment_matrix(x, recipe['moment_norm']))
-        return model((x-mean)/std).argmax(1).numpy()
+        return model(network_input(torch.from_numpy(images), power)).argmax(1).numpy()
     return read
 
 
@@ -236,7 +233,7 @@ def main():
     parser.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     parser.add_argument('--digits', type=int, default=1000, help='pictures of each kind (default: %(default)s)')
     parser.add_argument('--split', choices=('test', 'train'), default='test', help='which images (default: test)')
-    parser.add_argument('--model', default='iteration3', help='packaged weights (default: %(default)s)')
+    parser.add_argument('--model', default='iteration3', help='packaged weights, or a run (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--json', help='also write the results to this file')
     args = parser.parse_args()

@@ -1,0 +1,71 @@
+"""Other people's digits, framed as MNIST's are: how many each network reads right.
+
+USPS (Hull 1994) lies in a folder of one's own, as four files in MNIST's format: `usps-train-images-idx3-ubyte.gz` and
+so on. Its training images are there to choose a recipe by (`--split train`), its test images to report. scikit-learn's
+1,797 digits come with that package. Several runs of one recipe may be named: the last lines are their means.
+
+    python -m benchmarks.strangers --usps DIR --data DIR iteration3 sprint
+    python -m benchmarks.strangers --usps DIR --data DIR sweeps/reader/seed-0*
+"""
+import argparse
+import statistics
+from pathlib import Path
+
+from benchmarks.pictures import network
+from benchmarks.turns import report
+
+
+def framed(images) -> 'np.ndarray': # (n,28,28) uint8
+    "Images of ink on 0 in MNIST's form."
+    import numpy as np
+    from mnist_small.read import frame_digit
+    return np.stack([frame_digit(o) for o in images])
+
+
+def strangers(args) -> dict: # Images (n,28,28) and labels (n,), by name
+    "MNIST's test images or those held out of its training images, USPS and scikit-learn's digits."
+    import numpy as np
+    from mnist_small.images import load_images, read_idx
+    from sklearn.datasets import load_digits
+    out,train = {},args.split == 'train'
+    images,digits = load_images(args.data),load_digits()
+    if train:
+        from mnist_small.loader import mnist_dls
+        held = mnist_dls(images=images, valid='holdout').valid.dataset
+        out['MNIST held out'] = held.x.numpy(),held.y.numpy()
+    else:
+        out['MNIST test'] = images.x_test.numpy(),images.y_test.numpy()
+    if args.usps:
+        x,y = [read_idx(args.usps/f'usps-{args.split}-{o}-ubyte.gz', item)[0].numpy()
+               for o,item in (('images-idx3', (16,16)), ('labels-idx1', ()))]
+        out[f'USPS {args.split}'] = framed(x),y
+    if not train:
+        out["scikit-learn's"] = framed((digits.images*255/16).astype(np.uint8)),digits.target
+    return out
+
+
+def main():
+    p = argparse.ArgumentParser(prog='python -m benchmarks.strangers', description=__doc__.splitlines()[0])
+    p.add_argument('networks', nargs='*', default=['iteration1', 'iteration2', 'iteration3', 'sprint'],
+                   help='packaged weights or run folders (default: all packaged ones)')
+    p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
+    p.add_argument('--usps', type=Path, help='folder with the four USPS files')
+    p.add_argument('--split', choices=('test', 'train'), default='test', help='to report, or to choose (default: test)')
+    p.add_argument('--json', type=Path, help='also write everything measured to this file')
+    args = p.parse_args()
+    data = strangers(args)
+    width = max(len(o) for o in args.networks)
+    print(' '*width, *[o.rjust(16) for o in data])
+    found = {}
+    for o in args.networks:
+        read = network(o)
+        found[o] = {k:float((read(x) == y).mean()) for k,(x,y) in data.items()}
+        print(o.ljust(width), *[f'{100*v:16.2f}' for v in found[o].values()], flush=True)
+    if len(found) > 1:
+        for what,f in (('mean', statistics.mean), ('sd', statistics.stdev)):
+            print(what.ljust(width), *[f'{100*f(o[k] for o in found.values()):16.3f}' for k in data])
+    report(args, split=args.split, accuracy=found)
+
+
+if __name__ == '__main__':
+    main()
