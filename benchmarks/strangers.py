@@ -15,7 +15,7 @@ from benchmarks.pictures import network
 from benchmarks.turns import report
 
 
-def framed(images) -> 'np.ndarray': # (n,28,28) uint8
+def framed(images): # (n,28,28) uint8
     "Images of ink on 0 in MNIST's form."
     import numpy as np
     from mnist_small.read import frame_digit
