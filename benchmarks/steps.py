@@ -43,26 +43,6 @@ def shuffled_in_one_call():
     ResidentDL.shuffle_fn = TfmdDL.shuffle_fn
 
 
-def index_select():
-    import torch
-    def indexed(self, dim, index):
-        return self[index]
-    torch.Tensor.index_select = indexed # nothing else in an epoch calls it
-
-
-def block_normalisation_in_place():
-    from fastai.data.transforms import Normalize
-    from fastai.torch_core import TensorCategory, TensorImageBW
-    from mnist_small import loader
-    class Elsewhere(Normalize):
-        def encodes(self, x:TensorImageBW):
-            return (x-self.mean)/self.std
-
-        def encodes(self, y:TensorCategory): # noqa: F811 fastai dispatches on types
-            return y
-    loader.BlockNormalize = Elsewhere
-
-
 def labels_without_exceptions():
     from fastai.torch_core import TensorBase
     from mnist_small import loader
@@ -132,8 +112,8 @@ def lean_loss_metric_and_schedule():
 
 PARTS = {o.__name__.replace('_', ' '):o for o in (
     one_pass_over_the_images, a_thousand_images_transformed_at_once, one_product_for_all_grids, shuffled_in_one_call,
-    index_select, block_normalisation_in_place, labels_without_exceptions, plain_batches, validation_in_large_batches,
-    fused_optimiser, averages_in_one_call, fewer_detours_between_batches, lean_loss_metric_and_schedule)}
+    labels_without_exceptions, plain_batches, validation_in_large_batches, fused_optimiser, averages_in_one_call,
+    fewer_detours_between_batches, lean_loss_metric_and_schedule)}
 "What can be left out, by name: a function that replaces it, or gives other arguments of `mnist_dls`."
 
 

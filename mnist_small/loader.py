@@ -95,8 +95,8 @@ def create_batches(self:ResidentDL, samps):
     else:
         blocks = (torch.tensor([int(i) for i in o], device=x.device) for o in chunked(samps, self.bs, self.drop_last))
     for i in blocks:
-        xb = TensorImageBW(x.index_select(0, i)[:,None]) # faster than x[i]
-        yield (xb,) if y is None else (xb, TensorCategory(y.index_select(0, i)))
+        xb = TensorImageBW(x[i][:,None])
+        yield (xb,) if y is None else (xb, TensorCategory(y[i]))
 
 @patch
 def _split(self:ResidentDL, o) -> list:
@@ -110,12 +110,8 @@ class BlockFloat(IntToFloatTensor):
         return y
 
 class BlockNormalize(Normalize):
-    "fastai's `Normalize`, in the memory of the batch, which is new: `BlockFloat` has made it."
-    def encodes(self, x:TensorImageBW):
-        x.as_subclass(Tensor).sub_(self.mean).div_(self.std)
-        return x
-
-    def encodes(self, y:TensorCategory): # noqa: F811 fastai dispatches on types
+    "fastai's `Normalize`, told of labels."
+    def encodes(self, y:TensorCategory):
         return y
 
 # %% ../nbs/04_loader.ipynb #df6b43fa
