@@ -141,7 +141,7 @@ def _loaded(name:str) -> tuple: # The network, and what its images are evened ou
         net = load_network(name).float().requires_grad_(False)
     return net,pretrained_record(name)['recipe'].get('moment_norm')
 
-def _network(model) -> tuple: # As of `_loaded`
+def network_of(model) -> tuple: # As of `_loaded`
     "The network that `model` names. Raises `InputError` if there is none."
     name = packaged_name(model)
     if name is None:
@@ -162,7 +162,7 @@ def read_digits(
     model:int|str=3 # As for `read_digit`
 ) -> list: # Of `Reading`, in the order of `images`
     "Read a digit in each picture. Raises `InputError` that says which picture cannot be read, and why."
-    net,moment_norm = _network(model)
+    net,moment_norm = network_of(model)
     made = list(_each_prepared([images] if is_picture(images) else list(images)))
     out = []
     for i in range(0, len(made), 1000):
