@@ -13,7 +13,7 @@ from io import BytesIO
 
 import numpy as np
 import torch
-from .files import InputError, open_file, path_kind, user_path
+from .files import InputError, user_path
 from .folding import network_input
 from .images import MNIST_STATS
 from .models import load_network, packaged_name, pretrained_file, pretrained_record
@@ -182,23 +182,3 @@ def read_digit(
 
     Raises `InputError` if there is no picture, no digit in it, or several, or no such network."""
     return read_digits([image], model)[0]
-
-# %% ../nbs/03h_answer.ipynb #ans00029
-_ENDINGS = 'png jpg jpeg jpe jfif gif bmp dib tif tiff webp avif jp2 pbm pgm pnm ppm tga ico'.split()
-
-def picture_files(
-    path # A file, or a folder
-) -> list: # Paths
-    "A file itself, or the pictures in a folder, by name. Raises `InputError` if there are none, or it is not there."
-    path = user_path(path)
-    if path_kind(path) != 'folder':
-        open_file(path).close()
-        return [path]
-    try:
-        found = sorted(o for o in path.iterdir() if o.suffix[1:].lower() in _ENDINGS and o.name[0] != '.'
-                       and path_kind(o) != 'folder')
-    except OSError as e:
-        raise InputError(f'{path} cannot be read: {e.strerror}') from e
-    if not found:
-        raise InputError(f'{path} holds no pictures: name files, or a folder of files that end in .png, .jpg, ...')
-    return found

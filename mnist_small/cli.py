@@ -260,36 +260,6 @@ def mnist_small_export(
     file = export_model(what, out, to, temperature, int8, images=images, force=force)
     print(f'{file}: {file.stat().st_size:,} bytes')
 
-# %% ../nbs/16_cli.ipynb #cli00019
-def _standard_input() -> bytes:
-    "All of it. Raises `InputError` if it cannot be read."
-    try:
-        return sys.stdin.buffer.read()
-    except (OSError, ValueError) as e: # a folder, a stream that is closed
-        raise InputError(f'the standard input cannot be read: {said_by(e)}') from e
-
-def _each_picture(files:list, failed): # Yields a name and what `read_digit` takes
-    "The pictures that `files` name; `failed` is called with an error for each that names none."
-    from mnist_small.answer import picture_files
-    for o in files:
-        try:
-            yield from [('-', _standard_input())] if o == '-' else [(str(p), p) for p in picture_files(o)]
-        except InputError as e:
-            failed(e)
-
-def _check_show(show:str, pictures:list, force:bool):
-    "Raise `InputError` unless the steps of `pictures` can be drawn in the file `show`."
-    from mnist_small.export import check_place
-    from mnist_small.files import user_path
-    path,most = user_path(show),50
-    if path.suffix.lower() != '.png':
-        raise InputError(f'--show {show} is drawn as a PNG file: name one that ends in .png')
-    if len(pictures) > most:
-        raise InputError(f'--show draws {most} pictures at most, not {len(pictures):,}: name fewer')
-    check_place(path, force)
-    if any(o != '-' and path.exists() and path.samefile(o) for o,_ in pictures):
-        raise InputError(f'--show {show} is one of the pictures that are read: name another file')
-
 # %% ../nbs/16_cli.ipynb #cli00020
 @command
 def mnist_small_predict(
@@ -302,30 +272,25 @@ def mnist_small_predict(
     "Read the digit in each picture: a line with its name, the digit and the probability, separated by tabs."
     with _quick_imports('mnist_small_predict'):
         from json import dumps
-        from mnist_small.answer import draw_readings, network_of, read_digit
+        from mnist_small.answer import draw_readings, network_of
         from mnist_small.files import user_path, write_whole
+        from mnist_small.named import check_sheet, named_pictures, read_named
 
     network_of(model) # or else each of the pictures would be told that there is no such network
     readings,wrong = {},[]
-    def failed(e, name=''):
+    def failed(e):
         wrong.append(e)
-        told = e if str(e).startswith(name) else InputError(f"{name}: {e}")
-        print(f"mnist_small_predict: {told}", file=sys.stderr, flush=True)
+        print(f'mnist_small_predict: {e}', file=sys.stderr, flush=True)
 
-    pictures = _each_picture(files, failed)
-    if show:
+    pictures = named_pictures(files, failed)
+    if show is not None:
         pictures = list(pictures)
-        _check_show(show, pictures, force)
-    for name,picture in pictures:
-        try:
-            o = read_digit(picture, model)
-        except InputError as e:
-            failed(e, name)
-            continue
+        check_sheet(show, pictures, force)
+    for name,o in read_named(pictures, model, failed):
         told = dict(file=name, digit=o.digit, probability=o.probability, probabilities=o.probabilities)
         plain = ''.join(c if c.isprintable() else '?' for c in name)
         print(dumps(told) if json else f'{plain}\t{o.digit}\t{o.probability:.4f}', flush=True)
-        if show:
+        if show is not None:
             readings[name] = o
     if readings:
         write_whole(user_path(show), draw_readings(readings))

@@ -77,7 +77,7 @@ class DigitDataset:
     @property
     def of_digits(self) -> bool:
         "Whether pictures beside its images are to be taken for digits, whatever names it has for them."
-        return self.info['source'] in ('mnist', 'digits') or are_digits(self.vocab)
+        return self.info.get('source') in ('mnist', 'digits') or are_digits(self.vocab)
 
     @classmethod
     def from_items(cls, items, vocab=None, of_digits=None, **kwargs):

@@ -100,7 +100,11 @@ def _upright(im:Image.Image) -> Image.Image:
         turn = _TURNS.get(im.getexif().get(0x0112))
     except Exception: # the pixels are good all the same
         return im
-    return im if turn is None else im.transpose(turn)
+    if turn is None:
+        return im
+    im = im.transpose(turn)
+    im.info = {k:v for k,v in im.info.items() if k == 'transparency'} # without the note, or it would be turned again
+    return im
 
 _MOST_PIXELS,_MANY = 200_000_000,2**25 # what is read at all, and with its colours if it is a JPEG
 _limit_lock = RLock()
