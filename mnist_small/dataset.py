@@ -74,11 +74,6 @@ class DigitDataset:
         self.info = info or dict(source='custom')
         self.vocab,self._on = class_names(vocab),{}
 
-    @property
-    def of_digits(self) -> bool:
-        "Whether pictures beside its images are to be taken for digits, whatever names it has for them."
-        return self.info.get('source') in ('mnist', 'digits') or are_digits(self.vocab)
-
     @classmethod
     def from_items(cls, items, vocab=None, of_digits=None, **kwargs):
         """From an image (see `to_image`), a list of them, or of `(image, label)` tuples; a label may be a class's name.
@@ -101,6 +96,11 @@ class DigitDataset:
         return (x,) if self.y is None else (x, TensorCategory(self.y[i]))
 
 # %% ../nbs/03b_dataset.ipynb #dst00009
+@patch(as_prop=True)
+def of_digits(self:DigitDataset) -> bool:
+    "Whether pictures beside its images are to be taken for digits, whatever names it has for them."
+    return self.info.get('source') in ('mnist', 'digits') or are_digits(self.vocab)
+
 @patch(as_prop=True)
 def items(self:DigitDataset):
     "The items themselves, as `dls.test_dl` takes them."

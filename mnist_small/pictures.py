@@ -106,6 +106,7 @@ def _upright(im:Image.Image) -> Image.Image:
     im.info = {k:v for k,v in im.info.items() if k == 'transparency'} # without the note, or it would be turned again
     return im
 
+# %% ../nbs/01a_pictures.ipynb #pic00034
 _MOST_PIXELS,_MANY = 200_000_000,2**25 # what is read at all, and with its colours if it is a JPEG
 _limit_lock = RLock()
 
