@@ -4,6 +4,7 @@ from mnist_small.images import *
 from mnist_small.affine import *
 from mnist_small.models import *
 from mnist_small.read import *
+from mnist_small.answer import *
 from mnist_small.export import *
 from mnist_small.dataset import *
 from mnist_small.loader import *

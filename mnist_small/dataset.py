@@ -15,6 +15,7 @@ from fastai.data.transforms import Category, CategoryMap
 from fastai.losses import CrossEntropyLossFlat
 from fastai.torch_core import TensorCategory, TensorImageBW
 from fastcore.basics import patch
+from .answer import digit_images
 from .files import InputError, in_a_line
 from .pictures import is_picture, to_images
 from torch import Tensor
@@ -48,6 +49,13 @@ def class_label(
         pass # no number
     raise InputError(f'{in_a_line(o)} is none of {list(vocab)}')
 
+# %% ../nbs/03b_dataset.ipynb #dst00017
+def are_digits(
+    vocab # Names of classes
+) -> bool:
+    "Whether they are the digits 0 to 9."
+    return [str(o) for o in vocab] == list('0123456789')
+
 # %% ../nbs/03b_dataset.ipynb #dst00007
 class DigitDataset:
     "Images and labels as resident tensors; an item is `(TensorImageBW, TensorCategory)`, the image (1,28,28) uint8."
@@ -67,13 +75,16 @@ class DigitDataset:
         self.vocab,self._on = class_names(vocab),{}
 
     @classmethod
-    def from_items(cls, items, vocab=None, **kwargs):
-        "From an image (see `to_image`), a list of them, or of `(image, label)` tuples; a label may be a class's name."
+    def from_items(cls, items, vocab=None, of_digits=None, **kwargs):
+        """From an image (see `to_image`), a list of them, or of `(image, label)` tuples; a label may be a class's name.
+        Paths, files, bytes and PIL images are prepared as `read_digit` does if they are `of_digits`, by default if the
+        classes are."""
         items = [o if isinstance(o, tuple) else (o,) for o in ([items] if is_picture(items) else items)]
         names,labelled = class_names(vocab),bool(items) and len(items[0]) > 1
         if not all(len(o) > labelled for o in items):
             raise InputError('an item is an image or (image, label): label either all of them or not the first one')
-        x = to_images([o[0] for o in items])
+        made = digit_images if (are_digits(names) if of_digits is None else of_digits) else to_images
+        x = made([o[0] for o in items])
         y = torch.tensor([class_label(o[1], names) for o in items], device='cpu') if labelled else None
         return cls(x, y, vocab=names, **kwargs)
 
@@ -85,6 +96,11 @@ class DigitDataset:
         return (x,) if self.y is None else (x, TensorCategory(self.y[i]))
 
 # %% ../nbs/03b_dataset.ipynb #dst00009
+@patch(as_prop=True)
+def of_digits(self:DigitDataset) -> bool:
+    "Whether pictures beside its images are to be taken for digits, whatever names it has for them."
+    return self.info.get('source') in ('mnist', 'digits') or are_digits(self.vocab)
+
 @patch(as_prop=True)
 def items(self:DigitDataset):
     "The items themselves, as `dls.test_dl` takes them."

@@ -175,7 +175,7 @@ def _format(path:Path, to) -> str:
         raise InputError(f'{what} names no format that can be exported: choose from {", ".join(FORMATS)}')
     return named
 
-def _check_place(path:Path, force:bool):
+def check_place(path:Path, force:bool):
     "Raise `InputError` if no file can go to `path`, or one is there and `force` is not given."
     kind = path_kind(path)
     if kind in ('folder', 'other'):
@@ -204,7 +204,7 @@ def export_model(
     temperature = checked_number('temperature', temperature, Range(above=True))
     if int8 and named != 'c':
         raise InputError(f'int8 is for C, not for {named}: leave one of the two out')
-    _check_place(path, force)
+    check_place(path, force)
     trained = _trained(what, moment_norm)
     folded_layers(trained.net, temperature) # says what cannot be exported, in any format
     if named == 'c':

@@ -52,7 +52,7 @@ class ResidentDL(TfmdDL):
     def new(self, dataset=None, cls=None, **kwargs):
         "A new loader with given arguments changed; `dataset` may be a list of images, as in `dls.test_dl`."
         if dataset is not None and not isinstance(dataset, DigitDataset):
-            dataset = DigitDataset.from_items(dataset, self.dataset.vocab)
+            dataset = DigitDataset.from_items(dataset, self.dataset.vocab, self.dataset.of_digits)
         return super().new(dataset, cls, **kwargs)
 
     def _pre_show_batch(self, b, max_n=9):

@@ -100,8 +100,13 @@ def _upright(im:Image.Image) -> Image.Image:
         turn = _TURNS.get(im.getexif().get(0x0112))
     except Exception: # the pixels are good all the same
         return im
-    return im if turn is None else im.transpose(turn)
+    if turn is None:
+        return im
+    im = im.transpose(turn)
+    im.info = {k:v for k,v in im.info.items() if k == 'transparency'} # without the note, or it would be turned again
+    return im
 
+# %% ../nbs/01a_pictures.ipynb #pic00034
 _MOST_PIXELS,_MANY = 200_000_000,2**25 # what is read at all, and with its colours if it is a JPEG
 _limit_lock = RLock()
 
@@ -178,14 +183,20 @@ def to_picture(
     return _array_picture(o)
 
 # %% ../nbs/01a_pictures.ipynb #pic00015
+def grey_image(
+    im:Image.Image # From `to_picture`
+) -> Tensor: # (28,28) uint8
+    "Its grey values, resized to 28×28 if it has another size."
+    grey = _to_grey(im)
+    if grey.shape != (28,28):
+        grey = Image.fromarray(grey).resize((28,28), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(grey)) # a copy, which can be written to
+
 def to_image(
     o, # A path, an open file or its bytes, a PIL image, or an array, a tensor or lists of (h,w), (1,h,w) or (h,w,3)
 ) -> Tensor: # (28,28) uint8
     "One grey image from whatever holds it, resized to 28×28 if it has another size. Raises `InputError` if it is none."
-    grey = _to_grey(to_picture(o))
-    if grey.shape != (28,28):
-        grey = Image.fromarray(grey).resize((28,28), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(grey)) # a copy, which can be written to
+    return grey_image(to_picture(o))
 
 def to_images(
     pictures:list # Of what `to_image` takes
@@ -194,11 +205,17 @@ def to_images(
     none = torch.empty(0, 28, 28, dtype=torch.uint8, device='cpu')
     return torch.stack([to_image(o) for o in pictures]) if pictures else none
 
+def is_stored(
+    o # What `to_image` takes
+) -> bool:
+    "Whether `o` is a path, a file, its bytes or a PIL image: all but numbers."
+    return isinstance(o, (str,os.PathLike,bytes,bytearray,memoryview,Image.Image)) or hasattr(o, 'read')
+
 def is_picture(
     o # What was given where a list of pictures is expected
 ) -> bool:
     "Whether `o` is to be read as one picture. An array of (n,28,28) is a list of them."
-    if isinstance(o, (str,os.PathLike,bytes,bytearray,memoryview,Image.Image)) or hasattr(o, 'read'):
+    if is_stored(o):
         return True
     if hasattr(o, 'ndim'):
         return o.ndim in (0,2) or o.ndim == 3 and tuple(o.shape[1:]) != (28,28)

@@ -21,11 +21,11 @@ def _moments(ink:np.ndarray) -> tuple:
 def is_framed(
     ink:np.ndarray # (h,w), 0 is background
 ) -> bool:
-    "Whether `ink` has MNIST's form: 28×28, the longer side 19 or 20, its centre of mass in the middle by 0.6 pixels."
+    "Whether `ink` has MNIST's form: 28×28, the longer side 19 or 20, its centre of mass in the middle, by a pixel."
     if ink.shape != (28,28) or not ink.any() or not 19 <= box_side(mask_box(ink > 0)) <= 20:
         return False
     total,*moments = _moments(ink.astype(np.int64))
-    return all(5*abs(o-14*total) <= 3*total for o in moments)
+    return all(abs(o-14*total) <= total for o in moments)
 
 def _averaged(a:np.ndarray, n:int) -> np.ndarray: # (n,w), len(a) times as large
     "The rows of `a` as `n` rows, by the share of each that lies in each."
