@@ -5,7 +5,6 @@ digits are those of all test images. Latencies are medians, in turn: of single i
 (C: one after the other). ONNX needs onnxruntime, C a compiler; what is missing is skipped by name.
 """
 import ctypes
-import re
 import statistics
 import subprocess
 import tempfile
@@ -77,21 +76,9 @@ def c_way(file:Path, images):
     return one, many
 
 
-def object_bytes(file:Path) -> int|None: # None where `size` is not there to tell
-    "Code and constants of a C file, compiled for size."
-    from mnist_small.c_source import c_compiler
-    made = file.with_suffix('.o')
-    subprocess.run([*c_compiler(), '-std=c99', '-Os', '-c', str(file), '-o', str(made)], check=True)
-    try:
-        said = subprocess.run(['size', '-A', str(made)], capture_output=True, text=True).stdout
-    except FileNotFoundError:
-        return None
-    return sum(int(o) for o in re.findall(r'^\.(?:text|rodata)\S*\s+(\d+)', said, flags=re.M))
-
-
 def ways(images, folder:Path) -> tuple: # Functions for one and for all images, by name; bytes, by name
     "All ways that this machine has."
-    from mnist_small.c_source import c_compiler
+    from mnist_small.c_source import c_compiler, section_bytes
     from mnist_small.export import export_model
     from mnist_small.files import InputError
     from mnist_small.learner import mnist_learner
@@ -106,7 +93,7 @@ def ways(images, folder:Path) -> tuple: # Functions for one and for all images, 
         print(f'ONNX is skipped: {e}')
     for name,options in {'C float':{}, 'C int8':dict(int8=True, images=images)}.items() if c_compiler() else ():
         file = export_model(3, folder/f'{name.split()[1]}.c', **options)
-        found[name],sizes[name] = c_way(file, images),object_bytes(file)
+        found[name],sizes[name] = c_way(file, images),section_bytes(file.read_text(), 'text|rodata')
     if not c_compiler():
         print('C is skipped: there is no compiler')
     return learn, found, sizes

@@ -18,18 +18,16 @@ SEARCHES = dict(
     recipe3=(dict(moment_norm=None), dict(
         lr=(.2, .4), bs=(96, 192), wd=(2e-4, 1e-3), max_rotate=(3., 7.), max_shift=(.02, .06), max_scale=(.02, .06),
         max_shear=(0., 4.), ema_decay=(.997, .999), label_smoothing=(0., .05), pct_start=(.15, .4),
-        bn_momentum=(.05, .2))),
+        bn_momentum=(.05, .2)), 1),
     sprint=(dict(epochs=4), dict(
         lr=(.2, .4), bs=(64, 128), wd=(2e-4, 1e-3), max_rotate=(0., 5.), max_shift=(.02, .04), max_scale=(0., .04),
         max_shear=(0., 2.), ema_decay=(.99, .997), label_smoothing=(0., .05), pct_start=(.15, .4),
-        bn_momentum=(.05, .2), moment_norm=(.35, .65))),
+        bn_momentum=(.05, .2), moment_norm=(.35, .65)), 1),
     steady=({}, dict(
         lr=(.2, .4), wd=(2e-4, 1e-3), max_rotate=(2., 6.), max_shift=(.03, .06), max_scale=(.02, .06),
         max_shear=(0., 4.), ema_decay=(.997, .999), label_smoothing=(0., .05), pct_start=(.15, .35),
-        bn_momentum=(.05, .2), moment_norm=(.35, .65))))
-"By name: what differs from recipe 3 in all trainings; and what is decided, between which two values."
-TWICE = 'steady',
-"Searches of 48 trainings."
+        bn_momentum=(.05, .2), moment_norm=(.35, .65)), 2))
+"By name: what differs from recipe 3 in all; what is decided, between which two values; how often the design is there."
 
 
 def design() -> list:
@@ -42,8 +40,7 @@ def design() -> list:
 def plan(search:str) -> list:
     "For each training, the value of every decision."
     decided = SEARCHES[search][1].items() # twelve, or fewer
-    rows = design()*(1+(search in TWICE))
-    return [{k:v[s > 0] for (k,v),s in zip(decided, row, strict=False)} for row in rows]
+    return [{k:v[s > 0] for (k,v),s in zip(decided, row, strict=False)} for row in design()*SEARCHES[search][2]]
 
 
 def command(search:str, seed:int, values:dict, out:str) -> str:
@@ -68,7 +65,7 @@ def collect(search:str, out:str): # A row for each training that is complete, an
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=('plan', 'table'), help='print the 24 commands, or what the trainings came to')
+    p.add_argument('what', choices=('plan', 'table'), help='print the commands, or what the trainings came to')
     p.add_argument('search', choices=SEARCHES, help='what is decided')
     p.add_argument('--epoch', choices=('third_last', 'second_last', 'last'), default='last',
                    help='with table: the epoch whose accuracy is compared (default: last)')

@@ -46,18 +46,18 @@ def strangers(args) -> dict: # Images (n,28,28) and labels (n,), by name
 
 def main():
     p = argparse.ArgumentParser(prog='python -m benchmarks.strangers', description=__doc__.splitlines()[0])
-    p.add_argument('networks', nargs='*', default=['iteration1', 'iteration2', 'iteration3', 'sprint'],
-                   help='packaged weights or run folders (default: all packaged ones)')
+    p.add_argument('networks', nargs='*', help='packaged weights or run folders (default: all packaged ones)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     p.add_argument('--usps', type=Path, help='folder with the four USPS files')
     p.add_argument('--split', choices=('test', 'train'), default='test', help='to report, or to choose (default: test)')
     p.add_argument('--json', type=Path, help='also write everything measured to this file')
     args = p.parse_args()
-    data = strangers(args)
-    width = max(len(o) for o in args.networks)
+    from mnist_small.models import packaged_names
+    data,networks = strangers(args),args.networks or packaged_names()
+    width = max(map(len, networks))
     print(' '*width, *[o.rjust(16) for o in data])
     found = {}
-    for o in args.networks:
+    for o in networks:
         read = network(o)
         found[o] = {k:float((read(x) == y).mean()) for k,(x,y) in data.items()}
         print(o.ljust(width), *[f'{100*v:16.2f}' for v in found[o].values()], flush=True)

@@ -63,6 +63,8 @@ def compose_maps(
 # %% ../nbs/02_affine.ipynb #deskew01
 TARGET_SPREAD = .28,.38
 "The spread of ink in x and in y, as a share of half the image's side, towards which `moment_matrix` stretches."
+STRETCH = 1/1.8,1/.6
+"The least and the most that places are stretched by."
 
 @lru_cache(maxsize=8)
 def _powers(h:int, w:int, device) -> Tensor:
@@ -82,5 +84,5 @@ def moment_matrix(
     xx,xy,yy = (xx-mx*mx).clamp_min(1e-6),xy-mx*my,(yy-my*my).clamp_min(1e-6)
     t = (xy/yy).clamp(-1, 1)
     upright = (xx-2*t*xy+t*t*yy).clamp_min(1e-6) # the variance of x once the slant is gone
-    kx,ky = [(o/v.sqrt()).pow(-size).clamp(1/1.8, 1/.6) for o,v in zip(TARGET_SPREAD, (upright, yy), strict=True)]
+    kx,ky = [(o/v.sqrt()).pow(-size).clamp(*STRETCH) for o,v in zip(TARGET_SPREAD, (upright, yy), strict=True)]
     return torch.stack([kx, t*ky, mx-kx*mx-t*ky*my, 0*ky, ky, my-ky*my], -1).view(-1, 2, 3)

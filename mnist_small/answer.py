@@ -18,20 +18,16 @@ from .folding import network_input
 from .images import MNIST_STATS
 from .models import load_network, packaged_name, pretrained_file, pretrained_record
 from .pictures import grey_image, is_picture, is_stored, to_picture
-from .read import digit_steps, is_framed, prepare_digit
+from .read import digit_steps, prepare_digit
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 # %% ../nbs/03h_answer.ipynb #ans00006
-_JPEG_NOISE = 16 # grey levels, around a digit in MNIST's form
 def _prepared(o) -> tuple: # (28,28) uint8, and what `digit_steps` takes, which stays as it is, or None
     "An image in MNIST's form, by the rule."
     im = to_picture(o)
-    if im.size == (28,28):
-        grey = grey_image(im)
-        seen = grey.numpy().astype(int)
-        if not is_stored(o) or is_framed(seen*(seen > _JPEG_NOISE)) and not im.has_transparency_data:
-            return grey,None
+    if im.size == (28,28) and not is_stored(o):
+        return grey_image(im),None
     kept = user_path(o).absolute() if isinstance(o, (str,os.PathLike)) else o if isinstance(o, bytes) else im
     return torch.from_numpy(prepare_digit(im)), im.copy() if kept is o and kept is im else kept
 

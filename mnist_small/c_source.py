@@ -145,20 +145,30 @@ def c_compiler() -> list: # Words of a command; empty if there is none
     command = shlex.split(os.environ.get('CC') or 'cc')
     return command if command and shutil.which(command[0]) else []
 
+_FOR_SIZE = '-std=c99', '-Os'
+
+def section_bytes(
+    source:str, # From `c_source`
+    sections:str # A pattern of their names
+) -> int|None: # None where there is no compiler, or no `size`, or what it makes cannot be measured
+    "How many bytes sections have in what the compiler of this machine makes of it, for size."
+    compiler = c_compiler()
+    if not compiler or not shutil.which('size'):
+        return None
+    with TemporaryDirectory() as tmp:
+        (Path(tmp)/'digit.c').write_text(source, encoding='utf-8')
+        ran = subprocess.run([*compiler, *_FOR_SIZE, '-c', 'digit.c', '-o', 'digit.o'], cwd=tmp, capture_output=True)
+        said = subprocess.run(['size', '-A', 'digit.o'], cwd=tmp, capture_output=True, text=True).stdout
+    found = [int(o) for o in re.findall(rf'^\.(?:{sections})\S*\s+(\d+)', said, flags=re.M)]
+    return None if ran.returncode or not found else sum(found)
+
 def code_size(
     source:str # From `c_source`
 ) -> str: # For the head
     "How many bytes of code the compiler of this machine makes of it, and how that was measured."
-    compiler = c_compiler()
-    if not compiler or not shutil.which('size'):
-        return 'not measured, for want of a compiler'
-    with TemporaryDirectory() as tmp:
-        (Path(tmp)/'digit.c').write_text(source, encoding='utf-8')
-        command = [*compiler, '-std=c99', '-Os', '-c', 'digit.c', '-o', 'digit.o']
-        ran = subprocess.run(command, cwd=tmp, capture_output=True)
-        said = subprocess.run(['size', '-A', 'digit.o'], cwd=tmp, capture_output=True, text=True).stdout
-    found = [int(o) for o in re.findall(r'^\.text\S*\s+(\d+)', said, flags=re.M)]
-    if ran.returncode or not found:
+    found,compiler = section_bytes(source, 'text'),c_compiler()
+    if found is None:
         return 'not measured, for want of a compiler'
     version = subprocess.run([*compiler, '--version'], capture_output=True, text=True).stdout.partition('\n')[0]
-    return f'{sum(found):,} bytes (the section .text of {" ".join(command[:-4])}; {version}; {platform.machine()})'
+    command = ' '.join([*compiler, *_FOR_SIZE])
+    return f'{found:,} bytes (the section .text of {command}; {version}; {platform.machine()})'

@@ -41,7 +41,8 @@ def _packaged(name) -> Trained:
 def _last_accuracy(path:Path) -> float|None:
     "What history.csv in a run's folder says of the last epoch, if it can be read."
     try:
-        rows = list(csv.DictReader((path/'history.csv').read_text(encoding='utf-8-sig').splitlines()))
+        with open_file(path/'history.csv') as f:
+            rows = list(csv.DictReader(f.read().decode('utf-8-sig').splitlines()))
         accuracy = float(rows[-1]['accuracy'])
     except (OSError, ValueError, LookupError, TypeError, csv.Error):
         return None

@@ -7,7 +7,7 @@ __all__ = []
 
 # %% ../nbs/03d_onnx_graph.ipynb #onnx0004
 import numpy as np
-from .affine import TARGET_SPREAD
+from .affine import STRETCH, TARGET_SPREAD
 from .files import InputError
 from .folding import Layer
 from .images import MNIST_STATS
@@ -89,7 +89,7 @@ def _even_out(g:_Graph, ink:str, power:float) -> str: # Name of the images, (N,1
         g.add('Sqrt', f'{name}_deviation', variance)
         g.add('Div', f'{name}_ratio', np.float32(spread), f'{name}_deviation')
         g.add('Pow', f'{name}_power', f'{name}_ratio', np.float32(-power))
-        return g.add('Clip', name, f'{name}_power', np.float32(1/1.8), np.float32(1/.6))
+        return g.add('Clip', name, f'{name}_power', *map(np.float32, STRETCH))
     g.add('Div', 'raw_slant', xy, yy)
     t = g.add('Clip', 'slant', 'raw_slant', np.float32(-1), np.float32(1))
     # the variance of x once the slant is gone: xx - t*(2*xy - t*yy)

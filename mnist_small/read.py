@@ -167,6 +167,8 @@ def _close_by(im:Image.Image, k:int, paper:int, is_dark:bool, found:_Found) -> d
     return dict(close=strength, strokes=strokes[1:-1,1:-1])
 
 # %% ../nbs/03g_read.ipynb #rd000013
+_FILE_NOISE = 16 # grey levels that a lossy file may leave around a digit in MNIST's form
+
 def digit_steps(
     picture # What `to_image` takes: a path, an open file or its bytes, a PIL image, an array, a tensor
 ) -> dict: # (h,w) arrays
@@ -176,8 +178,8 @@ def digit_steps(
     im = to_picture(picture)
     if im.size == (28,28) and not im.has_transparency_data:
         grey = shrunk(im, (0,0,28,28), 1)//16
-        if is_framed(grey):
-            return dict(ink=grey, image=frame_digit(grey))
+        if is_framed(grey) or is_framed(grey*(grey > _FILE_NOISE)):
+            return dict(ink=grey, image=grey.astype(np.uint8))
     seen = _through_picture(im)
     steps = {o:seen.pop(o) for o in ('grey', 'strength', 'digit')}
     steps |= _close_by(im, **seen)

@@ -227,9 +227,9 @@ def read_history(path:Path, told:dict) -> pd.DataFrame: # A row for each epoch
     if not (path/'history.csv').exists():
         return pd.DataFrame({o:[] for o in needed})
     try:
-        with open_file(path/'history.csv'): # no pipe, which would be waited for
-            text = (path/'history.csv').read_text(encoding='utf-8-sig')
-        rows = [o for o in csv.reader(StringIO(text)) if o]
+        with open_file(path/'history.csv') as f:
+            text = f.read().decode('utf-8-sig')
+        rows = [o for o in csv.reader(StringIO(text, newline=None)) if o]
     except (ValueError, csv.Error) as e:
         raise ValueError(f'history.csv is no table: {e}') from e
     head,rows = rows[0] if rows else [],rows[1:]
