@@ -45,6 +45,8 @@ class _HyperParameters:
     def __post_init__(self):
         for f in fields(self):
             object.__setattr__(self, f.name, _checked(f, getattr(self, f.name)))
+        if self.thicken+self.thin > 1:
+            raise InputError(f'thicken {self.thicken} and thin {self.thin} are more than all images')
 
     def __str__(self):
         def row(f):
@@ -79,6 +81,8 @@ class Recipe(_HyperParameters):
     max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', _share, 0.)
     max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', Range(0, 1, below=True), 0.)
     max_shear: float = _hp('degrees', 'augmentation: slanted this far either way', Range(0, 90, below=True), 0.)
+    thicken: float = _hp('of images', 'augmentation: whose strokes become thicker, as with another pen', _share, 0.)
+    thin: float = _hp('of images', 'augmentation: whose strokes become thinner; with those, 1 at most', _share, 0.)
     ema_decay: float|None = _hp(
         'per step', 'share of the averaged weights kept in each step; None: no averaging', _share, None)
     ema_start: float = _hp('fraction', 'share of the training before averaging begins', _share, 0.)
@@ -93,7 +97,7 @@ class Recipe(_HyperParameters):
 RECIPES = {
     1: Recipe(model='model1', opt='adam', lr=.01),
     2: Recipe(model='model2', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998, max_shift=.04),
-    3: Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.998, moment_norm=.5,
+    3: Recipe(model='model3', opt='sgd', lr=.2, wd=2e-4, ema_decay=.998, moment_norm=.65,
               max_rotate=5., max_shift=.04, max_scale=.04, max_shear=2.),
     'sprint': Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.99, bn_momentum=.2, moment_norm=.5,
                      max_rotate=2., max_shift=.04, max_scale=.02, max_shear=2., epochs=5),
