@@ -60,6 +60,16 @@ def compose_maps(
     "One map for two: from places in the result of `second` to places in what `first` takes."
     return torch.baddbmm(F.pad(first[:,:,2:], (2,0)), first[:,:,:2], second)
 
+# %% ../nbs/02_affine.ipynb #stroke01
+def change_strokes(
+    x:Tensor, # (n,c,h,w), ink above its background
+    share:Tensor # (n,) 1: the largest of nine pixels, -1: the smallest, 0: as it is
+) -> Tensor: # (n,c,h,w)
+    "`x` with thicker or thinner strokes."
+    share = share.view(-1, 1, 1, 1)
+    sign = torch.where(share < 0, -1., 1.)
+    return x + share.abs()*(sign*F.max_pool2d(sign*x, 3, stride=1, padding=1)-x)
+
 # %% ../nbs/02_affine.ipynb #deskew01
 TARGET_SPREAD = .28,.38
 "The spread of ink in x and in y, as a share of half the image's side, towards which `moment_matrix` stretches."

@@ -35,8 +35,7 @@ from torch import nn
 # %% ../nbs/11_learner.ipynb #lrn00008
 def recipe_transform(recipe:Recipe) -> DigitTransform:
     "What `recipe` has images pass."
-    amounts = 'moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear'
-    return DigitTransform(**{k:getattr(recipe, k) for k in amounts})
+    return DigitTransform(**{k:getattr(recipe, k) for k in DigitTransform.names})
 
 # %% ../nbs/11_learner.ipynb #d0c92d90
 class RecipeLearner(TrainingLearner):

@@ -18,7 +18,7 @@ from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastai.torch_core import TensorCategory, TensorImage, TensorImageBW, default_device
 from fastcore.basics import chunked, listify, patch
 from fasttransform import DisplayedTransform, Pipeline
-from .affine import affine_matrix, compose_maps, moment_matrix, warp_images
+from .affine import affine_matrix, change_strokes, compose_maps, moment_matrix, warp_images
 from .dataset import DigitDataset, DigitLoaders
 from .files import InputError, Range, checked_number, plain_number
 from .images import MNIST_STATS, Images, load_images
@@ -124,21 +124,23 @@ def base_tfms() -> list: # fastai batch transforms
 class DigitTransform(DisplayedTransform):
     "Even out slant and size of each digit, and in training batches change it at random, in one bilinear interpolation."
     order,per_image = 20,True
-    names = 'moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear'
+    names = 'moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear', 'thicken', 'thin'
     def __init__(self,
         moment_norm:float|None=None, # `size` of `moment_matrix`; None: digits are not evened out
-        max_rotate:float=0., # Degrees, either way; this and the next three in training only
+        max_rotate:float=0., # Degrees, either way; this and all that follow in training only
         max_shift:float=0., # Fraction of the side, in x and in y, either way
         max_scale:float=0., # Fraction larger or smaller
-        max_shear:float=0. # Degrees, either way
+        max_shear:float=0., # Degrees, either way
+        thicken:float=0., # Share of the images whose strokes become thicker
+        thin:float=0. # Share of the images whose strokes become thinner
     ):
-        given = moment_norm, max_rotate, max_shift, max_scale, max_shear
+        given = moment_norm, max_rotate, max_shift, max_scale, max_shear, thicken, thin
         vars(self).update(zip(self.names, map(plain_number, given), strict=True))
         super().__init__()
 
     @property
     def amounts(self) -> tuple:
-        "The five arguments."
+        "The arguments."
         return tuple(getattr(self, o) for o in self.names)
 
     @property
@@ -148,7 +150,8 @@ class DigitTransform(DisplayedTransform):
 
     def __repr__(self):
         told = zip(self.names, self.amounts, strict=True)
-        return f"DigitTransform({', '.join(f'{k}={v}' for k,v in told if v is not None)})"
+        optional = dict(moment_norm=None, thicken=0, thin=0)
+        return f"DigitTransform({', '.join(f'{k}={v}' for k,v in told if v != optional.get(k, ''))})"
 
     def __call__(self, *args, split_idx=None, **kwargs):
         return super().__call__(*args, split_idx=split_idx, training=split_idx == 0, **kwargs)
@@ -156,7 +159,10 @@ class DigitTransform(DisplayedTransform):
     def encodes(self, x:TensorImage, *, training=False):
         t = x.as_subclass(Tensor) # plain tensors skip fastai's bookkeeping for each operation
         matrix = self.matrix(t, training)
-        return x if matrix is None else warp_images(t, matrix).as_subclass(type(x))
+        if matrix is None:
+            return x
+        seen,strokes = warp_images(t, matrix),self.random_strokes(len(t), t.device) if training else None
+        return (seen if strokes is None else change_strokes(seen, strokes)).as_subclass(type(x))
 
     def encodes(self, y:TensorCategory, *, training=False): # noqa: F811 fastai dispatches on types
         return y
@@ -170,6 +176,17 @@ def random_matrix(self:DigitTransform,
     "`n` random affine maps within the limits."
     r,x,y,k,s = torch.rand(5, n, device=device, dtype=torch.float32)*2-1
     return affine_matrix(self.max_rotate*r, self.max_shift*x, self.max_shift*y, 1+self.max_scale*k, self.max_shear*s)
+
+@patch
+def random_strokes(self:DigitTransform,
+    n:int, # Images
+    device=None
+) -> Tensor|None: # (n,) for `change_strokes`; None if strokes stay as they are
+    "How much thicker or thinner `n` images become."
+    if not (self.thicken or self.thin):
+        return None
+    which,share = torch.rand(2, n, device=device, dtype=torch.float32)
+    return torch.where(which < self.thicken, share, torch.where(which < self.thicken+self.thin, -share, 0.))
 
 @patch
 def matrix(self:DigitTransform,

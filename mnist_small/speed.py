@@ -68,7 +68,8 @@ class FusedTransform(DigitTransform):
 
     def encodes(self, x:TensorImageBW, *, training=False):
         random = self.random_matrix(len(x)) if training and self.changes else None
-        return TensorImageBW(self.warp(x.as_subclass(Tensor), random))
+        strokes = self.random_strokes(len(x)) if training else None
+        return TensorImageBW(self.warp(x.as_subclass(Tensor), random, strokes))
 
 def fused(
     dl, # A loader

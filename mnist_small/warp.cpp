@@ -113,10 +113,31 @@ static void warp(const uint8_t* image, Map m, Numbers k, float* out) {
     }
 }
 
+// As `change_strokes`: each pixel a share of the way to the one of the nine around it that `pick` takes.
+template<class F> static void change_strokes(float* image, float share, F pick) {
+    float beside[PIXELS]; // what it takes of a pixel and those on its left and right
+    for (int y = 0; y < SIDE; y++) {
+        const float* row = image+y*SIDE;
+        float* to = beside+y*SIDE;
+        to[0] = pick(row[0], row[1]);
+        to[SIDE-1] = pick(row[SIDE-2], row[SIDE-1]);
+        for (int x = 1; x < SIDE-1; x++) to[x] = pick(pick(row[x-1], row[x]), row[x+1]);
+    }
+    for (int y = 0; y < SIDE; y++) {
+        const float* above = beside+(y ? y-1 : y)*SIDE;
+        const float* below = beside+(y < SIDE-1 ? y+1 : y)*SIDE;
+        for (int x = 0; x < SIDE; x++) {
+            float* v = image+y*SIDE+x;
+            *v += share*(pick(pick(above[x], beside[y*SIDE+x]), below[x])-*v);
+        }
+    }
+}
+
 extern "C" {
 
-// images: [n][SIDE][SIDE]; random: [n], the maps that change them, or 0; out: [n][SIDE][SIDE]
-void warp_all(const uint8_t* images, const Map* random, const Numbers* numbers, int n, int threads, float* out) {
+// images: [n][SIDE][SIDE]; random: [n], the maps that change them, or 0; strokes: [n], or 0; out: [n][SIDE][SIDE]
+void warp_all(const uint8_t* images, const Map* random, const float* strokes, const Numbers* numbers, int n,
+              int threads, float* out) {
     const Numbers k = *numbers;
     const int some = 16; // images at a time
     each((n+some-1)/some, threads, [=](int group, int) {
@@ -125,7 +146,11 @@ void warp_all(const uint8_t* images, const Map* random, const Numbers* numbers, 
             for (int y = 0; y < SIDE; y++)
                 std::memcpy(image + (y+1)*PITCH+1, images + (size_t)i*PIXELS + y*SIDE, SIDE);
             Map m = k.even ? moments(image+PITCH+1, k) : Map{1, 0, 0, 0, 1, 0};
-            warp(image, random ? composed(m, random[i]) : m, k, out + (size_t)i*PIXELS);
+            float* seen = out + (size_t)i*PIXELS;
+            warp(image, random ? composed(m, random[i]) : m, k, seen);
+            const float share = strokes ? strokes[i] : 0;
+            if (share > 0) change_strokes(seen, share, [](float a, float b) { return a > b ? a : b; });
+            if (share < 0) change_strokes(seen, -share, [](float a, float b) { return a < b ? a : b; });
         }
     });
 }

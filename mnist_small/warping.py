@@ -33,23 +33,25 @@ class Warp:
         self.args,self.rooms,self.lock = (moment_norm, mean, std),[],Lock()
         self.numbers = _Numbers(moment_norm or 0, *TARGET_SPREAD, mean, std, moment_norm is not None)
         self.lib = compiled_library('warp.cpp', SIDE=self.side)
-        self.lib.warp_all.argtypes = [*[ctypes.c_void_p]*3, *[ctypes.c_int]*2, ctypes.c_void_p]
+        self.lib.warp_all.argtypes = [*[ctypes.c_void_p]*4, *[ctypes.c_int]*2, ctypes.c_void_p]
 
     def __reduce__(self):
         return type(self), self.args
 
     def __call__(self,
         x:Tensor, # (n,1,28,28) uint8, ink above 0 on a background of 0
-        random:Tensor|None=None # (n,2,3) float32, maps that change the images once they are even
+        random:Tensor|None=None, # (n,2,3) float32, maps that change the images once they are even
+        strokes:Tensor|None=None # (n,) float32, as for `change_strokes`
     ) -> Tensor: # (n,1,28,28) float32
         n = len(x)
         for what,o,form in (('images', x, (torch.uint8, (n, 1, self.side, self.side), 'cpu')),
-                            ('maps', random, (torch.float32, (n, 2, 3), 'cpu'))):
+                            ('maps', random, (torch.float32, (n, 2, 3), 'cpu')),
+                            ('strokes', strokes, (torch.float32, (n,), 'cpu'))):
             if o is not None and (o.dtype, tuple(o.shape), o.device.type) != form:
                 raise ValueError(f'no {what} for {n} images: {o.dtype} of {tuple(o.shape)} on {o.device}')
-        x,random,out = x.contiguous(),None if random is None else random.contiguous(),self._room(n)
-        self.lib.warp_all(x.data_ptr(), None if random is None else random.data_ptr(), ctypes.byref(self.numbers), n,
-                          torch.get_num_threads(), out.data_ptr())
+        x,random,strokes = [None if o is None else o.contiguous() for o in (x, random, strokes)]
+        out,(images,maps,shares) = self._room(n),[None if o is None else o.data_ptr() for o in (x, random, strokes)]
+        self.lib.warp_all(images, maps, shares, ctypes.byref(self.numbers), n, torch.get_num_threads(), out.data_ptr())
         return out
 
 # %% ../nbs/05a_warping.ipynb #warp0016
