@@ -188,7 +188,7 @@ def draw(kind:Callable, digits:np.ndarray, seed:int=0): # A generator of picture
         yield kind(o, np.random.default_rng([seed, i, *kind.__name__.encode()]))
 
 
-def network(name:str) -> Callable: # (n,28,28) uint8 -> (n,) digits
+def network(name:str) -> Callable: # (n,28,28) uint8 -> (n,10) logits
     "The packaged network `name`, or that of the run in the folder `name`, in plain torch, as it was trained."
     import torch
     from mnist_small.folding import network_input
@@ -200,9 +200,9 @@ def network(name:str) -> Callable: # (n,28,28) uint8 -> (n,) digits
     else:
         model,power = load_network(name),pretrained_record(name)['recipe']['moment_norm']
     @torch.no_grad()
-    def read(images):
-        return model(network_input(torch.from_numpy(images), power)).argmax(1).numpy()
-    return read
+    def logits(images):
+        return model(network_input(torch.from_numpy(images), power)).double().numpy()
+    return logits
 
 
 def measure(kinds, digits, labels, read, prepare, seed:int=0) -> dict:
@@ -219,7 +219,7 @@ def measure(kinds, digits, labels, read, prepare, seed:int=0) -> dict:
                 seen.append(np.zeros((28,28), np.uint8))
                 refused.append(i)
             took += time.perf_counter()-start
-        right = read(np.stack(seen)) == labels
+        right = read(np.stack(seen)).argmax(1) == labels
         right[refused] = False
         out[kind.__name__] = dict(right=float(right.mean()), refused=len(refused), seconds=took/len(digits),
                                   wrong=np.flatnonzero(~right).tolist())

@@ -8,6 +8,11 @@ mixed up with that of another, nor with what two do together. In 48 trainings th
     python -m benchmarks.search plan sprint | xargs -P 2 -I {} sh -c {}
     python -m benchmarks.search table sprint --csv results/tried/sprint.csv
 
+What reads other people's digits is decided on theirs too, as `benchmarks.strangers` reads them with what was trained:
+
+    python -m benchmarks.strangers --split train --usps DIR --json FILE sweeps/search-reader/run-*/seed-*
+    python -m benchmarks.search table reader --strangers FILE --csv results/tried/reader.csv
+
 `recipe3`, without moment normalisation, made results/tried/search.csv. A twelfth decision was then how the network is
 compiled, by one of two ways of which none is left.
 """
@@ -26,7 +31,11 @@ SEARCHES = dict(
     steady=({}, dict(
         lr=(.2, .4), wd=(2e-4, 1e-3), max_rotate=(2., 6.), max_shift=(.03, .06), max_scale=(.02, .06),
         max_shear=(0., 4.), ema_decay=(.997, .999), label_smoothing=(0., .05), pct_start=(.15, .35),
-        bn_momentum=(.05, .2), moment_norm=(.35, .65)), 2))
+        bn_momentum=(.05, .2), moment_norm=(.35, .65)), 2),
+    reader=({}, dict(
+        thicken=(.3, .6), thin=(.15, .35), max_rotate=(5., 10.), max_shift=(.04, .07), max_scale=(.04, .12),
+        max_shear=(2., 6.), moment_norm=(.5, .8), lr=(.15, .3), wd=(1e-4, 4e-4), label_smoothing=(0., .05),
+        ema_decay=(.997, .999), bn_momentum=(.05, .2)), 2))
 "By name: what differs from recipe 3 in all; what is decided, between which two values; how often the design is there."
 
 
@@ -63,6 +72,17 @@ def collect(search:str, out:str): # A row for each training that is complete, an
     return pd.DataFrame(plan(search)).rename_axis('seed').reset_index().merge(frame, on='seed'), runs[0]
 
 
+def add_strangers(frame, file:Path, out:str) -> list: # Names of the new columns
+    "Give `frame` what each training read right of other people's digits."
+    read = json.loads(file.read_text())['accuracy']
+    found = [read.get(f'{out}/run-{o:02}/seed-{o:02}') for o in frame['seed']]
+    if None in found:
+        raise SystemExit(f'{file} is not of all the trainings in {out}')
+    for o in found[0]:
+        frame[o] = [row[o] for row in found]
+    return list(found[0])
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=('plan', 'table'), help='print the commands, or what the trainings came to')
@@ -70,6 +90,7 @@ def main():
     p.add_argument('--epoch', choices=('third_last', 'second_last', 'last'), default='last',
                    help='with table: the epoch whose accuracy is compared (default: last)')
     p.add_argument('--out', help='folder of the trainings (default: sweeps/search-SEARCH)')
+    p.add_argument('--strangers', type=Path, metavar='JSON', help="with table: compare what is in this file as well")
     p.add_argument('--csv', type=Path, help='with table: also write a row for each training to this file')
     args = p.parse_args()
     name,out = args.search,args.out or f'sweeps/search-{args.search}'
@@ -81,7 +102,9 @@ def main():
         print(f'{len(frame)} of {len(plan(name))} trainings are complete in {out}')
     if not len(frame):
         p.exit(1)
-    print(main_effects(frame, list(SEARCHES[name][1]), f'accuracy_{args.epoch}').to_string(index=False))
+    by = [f'accuracy_{args.epoch}', *(add_strangers(frame, args.strangers, out) if args.strangers else ())]
+    for o in by:
+        print(f'{o}:\n{main_effects(frame, list(SEARCHES[name][1]), o).to_string(index=False)}')
     if args.csv:
         told = dict(command=f'python -m benchmarks.search plan {name} | xargs -P 2 -I {{}} sh -c {{}}',
                     **{k:first.record[k] for k in ('versions', 'machine')}, data={

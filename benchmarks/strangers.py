@@ -1,8 +1,9 @@
 """Other people's digits, framed as MNIST's are: how many each network reads right.
 
 USPS (Hull 1994) lies in a folder of one's own, as four files in MNIST's format: `usps-train-images-idx3-ubyte.gz` and
-so on. Its training images are there to choose a recipe by (`--split train`), its test images to report. scikit-learn's
-1,797 digits come with that package. Several runs of one recipe may be named: the last lines are their means.
+so on. Its training images are there to choose a recipe by (`--split train`), also at 8×8, as coarse as digits get; its
+test images to report. scikit-learn's 1,797 digits, which have 8×8, come with that package. Several runs of one recipe
+may be named: the last lines are their means.
 
     python -m benchmarks.strangers --usps DIR --data DIR iteration3 sprint
     python -m benchmarks.strangers --usps DIR --data DIR sweeps/reader/seed-0*
@@ -39,6 +40,8 @@ def strangers(args) -> dict: # Images (n,28,28) and labels (n,), by name
         x,y = [read_idx(args.usps/f'usps-{args.split}-{o}-ubyte.gz', item)[0].numpy()
                for o,item in (('images-idx3', (16,16)), ('labels-idx1', ()))]
         out[f'USPS {args.split}'] = framed(x),y
+        if train:
+            out['the same at 8×8'] = framed(x.reshape(-1, 8, 2, 8, 2).mean((2, 4)).astype(np.uint8)),y
     if not train:
         out["scikit-learn's"] = framed((digits.images*255/16).astype(np.uint8)),digits.target
     return out
@@ -59,7 +62,7 @@ def main():
     found = {}
     for o in networks:
         read = network(o)
-        found[o] = {k:float((read(x) == y).mean()) for k,(x,y) in data.items()}
+        found[o] = {k:float((read(x).argmax(1) == y).mean()) for k,(x,y) in data.items()}
         print(o.ljust(width), *[f'{100*v:16.2f}' for v in found[o].values()], flush=True)
     if len(found) > 1:
         for what,f in (('mean', statistics.mean), ('sd', statistics.stdev)):

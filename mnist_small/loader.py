@@ -138,16 +138,6 @@ class DigitTransform(DisplayedTransform):
         vars(self).update(zip(self.names, map(plain_number, given), strict=True))
         super().__init__()
 
-    @property
-    def amounts(self) -> tuple:
-        "The arguments."
-        return tuple(getattr(self, o) for o in self.names)
-
-    @property
-    def changes(self) -> bool:
-        "Whether training batches are changed at random."
-        return any(self.amounts[1:])
-
     def __repr__(self):
         told = zip(self.names, self.amounts, strict=True)
         optional = dict(moment_norm=None, thicken=0, thin=0)
@@ -168,6 +158,17 @@ class DigitTransform(DisplayedTransform):
         return y
 
 # %% ../nbs/04_loader.ipynb #dtf00003
+@patch(as_prop=True)
+def amounts(self:DigitTransform) -> tuple:
+    "The arguments."
+    return tuple(getattr(self, o) for o in self.names)
+
+@patch(as_prop=True)
+def changes(self:DigitTransform) -> bool:
+    "Whether training batches are changed at random."
+    return any(self.amounts[1:])
+
+# %% ../nbs/04_loader.ipynb #11aba80f
 @patch
 def random_matrix(self:DigitTransform,
     n:int, # Images
