@@ -1,6 +1,7 @@
-"""What the third network reads and how long it takes, through fastai, torch, ONNX and C, floats and eight bits.
+"""What a packaged network reads and how long it takes, through fastai, torch, ONNX and C, floats and eight bits.
 
-The reference is what validation computes: `mnist_learner(3, pretrained=True).get_preds()`. Accuracy, probabilities and
+The reference is what validation computes: `mnist_learner(…, pretrained=True).get_preds()`, without a temperature, as the
+exports here. Accuracy, probabilities and
 digits are those of all test images. Latencies are medians, in turn: of single images, and of all of them in one call
 (C: one after the other). ONNX needs onnxruntime, C a compiler; what is missing is skipped by name.
 """
@@ -27,12 +28,12 @@ def fastai_way(learn, images):
     return one, many
 
 
-def torch_way(power, images):
+def torch_way(model:str, power, images):
     "The plain network, with what comes before it and after it."
     import torch
     from mnist_small.folding import network_input
     from mnist_small.models import load_network
-    net = load_network(3)
+    net = load_network(model)
 
     def read(x):
         with torch.inference_mode():
@@ -76,23 +77,23 @@ def c_way(file:Path, images):
     return one, many
 
 
-def ways(images, folder:Path) -> tuple: # Functions for one and for all images, by name; bytes, by name
+def ways(model:str, images, folder:Path) -> tuple: # Functions for one and for all images, by name; bytes, by name
     "All ways that this machine has."
     from mnist_small.c_source import c_compiler, section_bytes
     from mnist_small.export import export_model
     from mnist_small.files import InputError
     from mnist_small.learner import mnist_learner
     from mnist_small.loader import mnist_dls
-    learn = mnist_learner(3, mnist_dls(images=images), pretrained=True)
-    found = {'fastai':fastai_way(learn, images), 'torch':torch_way(learn.recipe.moment_norm, images)}
-    sizes = {'torch':export_model(3, folder/'digit.safetensors').stat().st_size}
+    learn = mnist_learner(model, mnist_dls(images=images), pretrained=True)
+    found = {'fastai':fastai_way(learn, images), 'torch':torch_way(model, learn.recipe.moment_norm, images)}
+    sizes = {'torch':export_model(model, folder/'digit.safetensors', temperature=1).stat().st_size}
     try:
-        file = export_model(3, folder/'digit.onnx')
+        file = export_model(model, folder/'digit.onnx', temperature=1)
         found['ONNX'],sizes['ONNX'] = onnx_way(file, images),file.stat().st_size
     except (ImportError, InputError) as e:
         print(f'ONNX is skipped: {e}')
     for name,options in {'C float':{}, 'C int8':dict(int8=True, images=images)}.items() if c_compiler() else ():
-        file = export_model(3, folder/f'{name.split()[1]}.c', **options)
+        file = export_model(model, folder/f'{name.split()[1]}.c', temperature=1, **options)
         found[name],sizes[name] = c_way(file, images),section_bytes(file.read_text(), 'text|rodata')
     if not c_compiler():
         print('C is skipped: there is no compiler')
@@ -135,19 +136,21 @@ def table(agreed:dict, seconds:dict, sizes:dict, n:int) -> list:
 
 
 def main():
-    args = parser(__doc__, 'exports', 5, unit='rounds').parse_args()
+    p = parser(__doc__, 'exports', 5, unit='rounds')
+    p.add_argument('--model', default='reader', help='packaged weights (default: %(default)s)')
+    args = p.parse_args()
     import torch
     from mnist_small.images import load_images
     images = load_images(args.data)
     with tempfile.TemporaryDirectory() as tmp:
-        learn,found,sizes = ways(images, Path(tmp))
+        learn,found,sizes = ways(args.model, images, Path(tmp))
         with learn.no_bar(), learn.no_logging():
             agreed = agreement(found, images)
             seconds = latencies(found, args.rounds)
     print('\n'.join(['', *table(agreed, seconds, sizes, len(images.x_test)), '',
                      f'{torch.get_num_threads()} threads for fastai, torch and ONNX, one for C ({" ".join(FLAGS)}); '
                      f'bytes: the file, of C the code and constants as -Os makes them', f'{versions()}']))
-    report(args, rounds=args.rounds, data=images.info['source'], threads=torch.get_num_threads(), flags=FLAGS,
+    report(args, model=args.model, rounds=args.rounds, data=images.info['source'], threads=torch.get_num_threads(), flags=FLAGS,
            agreement=agreed, seconds=seconds, bytes=sizes)
 
 

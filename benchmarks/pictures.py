@@ -1,15 +1,17 @@
 """How well pictures are read that people take of digits: fifteen kinds, drawn from MNIST's digits.
 
 Each picture is drawn anew from a digit and the seed: its pen, paper, light, noise, margins and angle vary. Prints the
-share of each kind that the packaged network reads right, and how many pictures were refused.
+share of each kind that each network reads right, in percent, how many pictures were refused, and what one takes to
+prepare.
 """
 import argparse
-import json
 import time
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
+from benchmarks.turns import report
 from PIL import Image, ImageFilter
 from scipy.ndimage import distance_transform_edt
 
@@ -205,8 +207,8 @@ def network(name:str) -> Callable: # (n,28,28) uint8 -> (n,10) logits
     return logits
 
 
-def measure(kinds, digits, labels, read, prepare, seed:int=0) -> dict:
-    "For each kind the share read right, how many were refused, and the seconds that a picture takes."
+def measure(kinds, digits, labels, networks:dict, prepare, seed:int=0) -> dict:
+    "For each kind what each network reads right, how many were refused, and the seconds that a picture takes."
     from mnist_small.files import InputError
     out = {}
     for kind in kinds:
@@ -219,36 +221,40 @@ def measure(kinds, digits, labels, read, prepare, seed:int=0) -> dict:
                 seen.append(np.zeros((28,28), np.uint8))
                 refused.append(i)
             took += time.perf_counter()-start
-        right = read(np.stack(seen)).argmax(1) == labels
-        right[refused] = False
-        out[kind.__name__] = dict(right=float(right.mean()), refused=len(refused), seconds=took/len(digits),
-                                  wrong=np.flatnonzero(~right).tolist())
-        print(f'{kind.__name__.replace("_", " "):22} {100*right.mean():6.2f} % {len(refused):4} refused '
-              f'{1000*took/len(digits):6.1f} ms', flush=True)
+        right = {k:read(np.stack(seen)).argmax(1) == labels for k,read in networks.items()}
+        for o in right.values():
+            o[refused] = False
+        shares = {k:float(o.mean()) for k,o in right.items()}
+        out[kind.__name__] = dict(right=shares, refused=refused, seconds=took/len(digits),
+                                  wrong={k:np.flatnonzero(~o).tolist() for k,o in right.items()})
+        print(f'{kind.__name__.replace("_", " "):22}', *[f'{100*o:10.2f}' for o in shares.values()],
+              f'{len(refused):8} {1000*took/len(digits):6.1f}', flush=True)
     return out
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('networks', nargs='*', help='packaged weights or run folders (default: reader)')
     parser.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     parser.add_argument('--digits', type=int, default=1000, help='pictures of each kind (default: %(default)s)')
     parser.add_argument('--split', choices=('test', 'train'), default='test', help='which images (default: test)')
-    parser.add_argument('--model', default='iteration3', help='packaged weights, or a run (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--json', help='also write the results to this file')
+    parser.add_argument('--json', type=Path, help='also write the results to this file')
     args = parser.parse_args()
     from mnist_small.images import load_images
     from mnist_small.read import prepare_digit
     images = load_images(args.data)
     x,y = (images.x_test,images.y_test) if args.split == 'test' else (images.x_train,images.y_train)
     x,y = x[:args.digits].numpy(),y[:args.digits].numpy()
-    kinds = measure(KINDS, x, y, network(args.model), prepare_digit, args.seed)
-    shares = [100*o['right'] for o in kinds.values()]
-    print(f'{"mean":22} {np.mean(shares):6.2f} %, least {min(shares):.2f} %')
-    if args.json:
-        with open(args.json, 'w', encoding='utf-8') as f:
-            json.dump(dict(data=images.source, split=args.split, digits=len(x), model=args.model, seed=args.seed,
-                           mean=float(np.mean(shares)), least=min(shares), kinds=kinds), f, indent=1)
+    networks = {Path(o).name:network(o) for o in args.networks or ['reader']}
+    print(f'{"":22}', *[o.rjust(10) for o in networks], ' refused     ms')
+    kinds = measure(KINDS, x, y, networks, prepare_digit, args.seed)
+    shares = np.array([list(o['right'].values()) for o in kinds.values()])*100
+    mean,least = [dict(zip(networks, o.tolist(), strict=True)) for o in (shares.mean(0), shares.min(0))]
+    for what,o in (('mean', mean), ('least', least)):
+        print(f'{what:22}', *[f'{v:10.2f}' for v in o.values()])
+    report(args, data=images.source, split=args.split, digits=len(x), seed=args.seed, mean=mean, least=least,
+           kinds=kinds)
 
 
 if __name__ == '__main__':
