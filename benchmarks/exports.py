@@ -1,9 +1,9 @@
 """What a packaged network reads and how long it takes, through fastai, torch, ONNX and C, floats and eight bits.
 
-The reference is what validation computes: `mnist_learner(…, pretrained=True).get_preds()`, without a temperature, as the
-exports here. Accuracy, probabilities and
-digits are those of all test images. Latencies are medians, in turn: of single images, and of all of them in one call
-(C: one after the other). ONNX needs onnxruntime, C a compiler; what is missing is skipped by name.
+The reference is what validation computes: `mnist_learner(…, pretrained=True).get_preds()`, without a temperature, and
+so are the exports here. Accuracy, probabilities and digits are those of all test images. Latencies are medians, in
+turn: of single images, and of all of them in one call (C: one after the other). ONNX needs onnxruntime, C a compiler;
+what is missing is skipped by name.
 """
 import ctypes
 import statistics
@@ -150,8 +150,8 @@ def main():
     print('\n'.join(['', *table(agreed, seconds, sizes, len(images.x_test)), '',
                      f'{torch.get_num_threads()} threads for fastai, torch and ONNX, one for C ({" ".join(FLAGS)}); '
                      f'bytes: the file, of C the code and constants as -Os makes them', f'{versions()}']))
-    report(args, model=args.model, rounds=args.rounds, data=images.info['source'], threads=torch.get_num_threads(), flags=FLAGS,
-           agreement=agreed, seconds=seconds, bytes=sizes)
+    report(args, model=args.model, rounds=args.rounds, data=images.info['source'], threads=torch.get_num_threads(),
+           flags=FLAGS, agreement=agreed, seconds=seconds, bytes=sizes)
 
 
 if __name__ == '__main__':

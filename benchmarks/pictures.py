@@ -232,6 +232,28 @@ def measure(kinds, digits, labels, networks:dict, prepare, seed:int=0) -> dict:
     return out
 
 
+def draw_sheet(file:Path, digits, prepare, seed:int=0):
+    "One picture of each kind, above what is made of it."
+    from matplotlib.figure import Figure
+    from mnist_small.pictures import to_picture
+    fig = Figure((10,7.5), layout='constrained')
+    axes = fig.subplots(6, 5, gridspec_kw=dict(height_ratios=[3,2]*3))
+    for i,kind in enumerate(KINDS):
+        picture = next(draw(kind, digits[i:], seed))
+        above,below = axes[i//5*2,i%5],axes[i//5*2+1,i%5]
+        shown = to_picture(picture)
+        if shown.has_transparency_data: # on the chequers that stand for nothing
+            y,x = np.ogrid[:shown.height,:shown.width]
+            chequers = Image.fromarray(np.where((y//8+x//8)%2 > 0, 255, 200).astype(np.uint8)).convert('RGBA')
+            shown = Image.alpha_composite(chequers, shown.convert('RGBA'))
+        above.imshow(np.asarray(shown), cmap='gray', **(dict(vmin=0, vmax=255) if shown.mode == 'L' else {}))
+        above.set_title(kind.__name__.replace('_', ' '), fontsize=9)
+        below.imshow(prepare(picture), cmap='gray')
+    for o in axes.flat:
+        o.set(xticks=[], yticks=[])
+    fig.savefig(file, dpi=80)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('networks', nargs='*', help='packaged weights or run folders (default: reader)')
@@ -240,12 +262,15 @@ def main():
     parser.add_argument('--split', choices=('test', 'train'), default='test', help='which images (default: test)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--json', type=Path, help='also write the results to this file')
+    parser.add_argument('--draw', type=Path, metavar='PNG', help='only draw one of each kind, with what is made of it')
     args = parser.parse_args()
     from mnist_small.images import load_images
     from mnist_small.read import prepare_digit
     images = load_images(args.data)
     x,y = (images.x_test,images.y_test) if args.split == 'test' else (images.x_train,images.y_train)
     x,y = x[:args.digits].numpy(),y[:args.digits].numpy()
+    if args.draw:
+        return draw_sheet(args.draw, x, prepare_digit, args.seed)
     networks = {Path(o).name:network(o) for o in args.networks or ['reader']}
     print(f'{"":22}', *[o.rjust(10) for o in networks], ' refused     ms')
     kinds = measure(KINDS, x, y, networks, prepare_digit, args.seed)

@@ -216,12 +216,38 @@ def _not_framing(labels:np.ndarray, sizes:np.ndarray) -> np.ndarray:
     large = kept.max() > 0 and box_side(mask_box(labels == kept.argmax()))*24 >= max(labels.shape)
     return kept if large and kept.max()*8 >= sizes.max() else sizes
 
+def _large_parts(labels:np.ndarray, sizes:np.ndarray) -> tuple: # Labels (n,), and top, bottom, left and right (n,4)
+    "The parts that are more than specks beside the largest, and their boxes."
+    large,found = np.flatnonzero((sizes > 0)&(sizes*25 >= sizes.max())),ndimage.find_objects(labels)
+    return large,np.array([[rows.start, rows.stop, cols.start, cols.stop] for rows,cols in (found[i-1] for i in large)])
+
+def _not_around(labels:np.ndarray, sizes:np.ndarray) -> np.ndarray:
+    "The sizes, 0 for a frame or a ring and for all outside of it, if there is a part inside that may be a digit."
+    large,boxes = _large_parts(labels, sizes)
+    i = large[((boxes[:,1]-boxes[:,0])*(boxes[:,3]-boxes[:,2])).argmax()]
+    apart,_ = ndimage.label(np.pad(labels != i, 1, constant_values=True)) # diagonal neighbours are none here
+    inside = np.where(np.bincount(labels[apart[1:-1,1:-1] != 1], minlength=len(sizes)) == sizes, sizes, 0)
+    inside[i] = 0
+    heights = boxes[:,1]-boxes[:,0]
+    outer,inner = [int((heights*of).max()) for of in (large == i, inside[large] > 0)]
+    return _not_around(labels, inside) if outer <= 4*inner and 10*inner <= 9*outer else sizes
+
+def _not_under(labels:np.ndarray, sizes:np.ndarray) -> np.ndarray:
+    "The sizes, 0 for a line below all else and as wide as that, at least."
+    large,boxes = _large_parts(labels, sizes)
+    k = int(boxes[:,0].argmax()) # begins lowest
+    (top,bottom,left,right),rest = boxes[k],np.delete(boxes, k, 0)
+    under = len(rest) and right-left >= max(6*(bottom-top), rest[:,3].max()-rest[:,2].min())
+    return np.where(np.arange(len(sizes)) == large[k], 0, sizes) if under and rest[:,1].max() <= top else sizes
+
+# %% ../nbs/01b_ink.ipynb #7c55ca9e
 def digit_parts(
     mask:np.ndarray # (h,w) bool, with a pixel that is on
 ) -> tuple: # (h,w) bool, of how many parts it is, and whether there is another digit
     "The pixels of the digit."
     labels,sizes = connected(mask)
-    sizes = _not_framing(labels, sizes)
+    for less in (_not_framing, _not_around, _not_under):
+        sizes = less(labels, sizes)
     side = box_side(mask_box(labels == sizes.argmax()))
     good = ((sizes > 0)&(sizes*25 >= sizes.max()))[labels]
     near,_ = connected(extremes(good, side//6+1))
