@@ -131,7 +131,8 @@ def _upright(im:Image.Image) -> Image.Image:
     return im
 
 # %% ../nbs/01a_pictures.ipynb #pic00034
-_MOST_PIXELS,_MANY = 200_000_000,2**25 # what is read at all, and with its colours if it is a JPEG
+_MOST_PIXELS = 200_000_000 # what is read at all
+_MANY,_HALVED = 2**25,7680 # pixels of a JPEG that is read without colours, and its longer side where it is halved too
 _limit_lock = RLock()
 
 @contextmanager
@@ -154,8 +155,9 @@ def _opened(source, name:str) -> Image.Image:
         if pixels > _MOST_PIXELS:
             raise InputError(f'{name} is not a picture that can be read: it has {pixels:,} pixels, more than '
                              f'{_MOST_PIXELS:,}')
-        if im.format == 'JPEG' and pixels > _MANY:
-            im.draft('L', im.size)
+        if im.format in ('JPEG', 'MPO') and pixels > _MANY:
+            by = 2 if max(im.size) >= _HALVED and im is not source else 1 # somebody's own keeps its size
+            im.draft('L', (im.width//by, im.height//by))
         im.load()
     return im
 
