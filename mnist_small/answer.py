@@ -150,6 +150,7 @@ def network_of(model) -> str:
 @lru_cache
 def _session(name:str): # An `InferenceSession`
     "A network of the package. Raises `InputError` if its file is damaged."
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
     import onnxruntime as ort # here, see above
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
