@@ -194,7 +194,8 @@ def network(name:str) -> Callable: # (n,28,28) uint8 -> (n,10) logits
     "The packaged network `name`, or that of the run in the folder `name`, in plain torch, as it was trained."
     import torch
     from mnist_small.folding import network_input
-    from mnist_small.models import load_network, packaged_name, pretrained_record
+    from mnist_small.models import load_network
+    from mnist_small.packaged import packaged_name, pretrained_record
     if packaged_name(name) is None:
         from mnist_small.runs import Run
         run = Run(name)

@@ -55,7 +55,7 @@ def main():
     p.add_argument('--split', choices=('test', 'train'), default='test', help='to report, or to choose (default: test)')
     p.add_argument('--json', type=Path, help='also write everything measured to this file')
     args = p.parse_args()
-    from mnist_small.models import packaged_names
+    from mnist_small.packaged import packaged_names
     data,networks = strangers(args),args.networks or packaged_names()
     width = max(map(len, networks))
     print(' '*width, *[o.rjust(16) for o in data])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 BS,LR,MOMENTUM,STATS = 128,.1,.9,(.1307,.3081)
 ROTATE,SHIFT,SCALE,SHEAR = 7.,.05,.05,3. # the original's augmentation: degrees, shares of the side, degrees
-PACKAGES = 'torch', 'torchvision', 'fastai', 'lightning', 'keras', 'jax', 'onnxruntime'
+PACKAGES = 'torch', 'torchvision', 'fastai', 'lightning', 'keras', 'jax', 'onnxruntime', 'pillow'
 
 
 def versions() -> dict:

@@ -12,15 +12,11 @@ from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
-import torch
 from .files import InputError, user_path
-from .folding import network_input
-from .images import MNIST_STATS
-from .models import load_network, packaged_name, pretrained_file, pretrained_record
-from .pictures import grey_image, is_picture, is_stored, to_picture
+from .packaged import damaged, pretrained_bytes, pretrained_file
+from .pictures import grey_image, image_tensor, is_picture, is_stored, to_picture
 from .read import digit_steps, prepare_digit
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 # %% ../nbs/03h_answer.ipynb #ans00006
 def _prepared(o) -> tuple: # (28,28) uint8, and what `digit_steps` takes, which stays as it is, or None
@@ -29,7 +25,7 @@ def _prepared(o) -> tuple: # (28,28) uint8, and what `digit_steps` takes, which 
     if im.size == (28,28) and not is_stored(o):
         return grey_image(im),None
     kept = user_path(o).absolute() if isinstance(o, (str,os.PathLike)) else o if isinstance(o, bytes) else im
-    return torch.from_numpy(prepare_digit(im)), im.copy() if kept is o and kept is im else kept
+    return prepare_digit(im), im.copy() if kept is o and kept is im else kept
 
 def _each_prepared(pictures:list):
     "`_prepared` of each. Raises `InputError` that says of which it comes."
@@ -41,13 +37,15 @@ def _each_prepared(pictures:list):
 
 def digit_images(
     pictures:list # Of what `to_image` takes; it may be empty
-) -> Tensor: # (n,28,28) uint8
-    """Images in MNIST's form. Paths, files, bytes, PIL pictures, and arrays of other sizes, are prepared; arrays and
-    tensors of 28×28 are taken as they are. Raises `InputError` as `prepare_digit` does."""
-    none = torch.empty(0, 28, 28, dtype=torch.uint8, device='cpu')
-    return torch.stack([o for o,_ in _each_prepared(pictures)]) if pictures else none
+): # A tensor of (n,28,28) uint8
+    """Images in MNIST's form, for those who use torch. Paths, files, bytes, PIL pictures, and arrays of
+    other sizes, are prepared; arrays and tensors of 28×28 are taken as they are. Raises `InputError` as `prepare_digit`
+    does."""
+    return image_tensor([o for o,_ in _each_prepared(pictures)])
 
 # %% ../nbs/03h_answer.ipynb #ans00009
+SURE_FROM = .9 # the probability of a reading that is sure
+
 _SIDE,_GROUND,_INK,_BAR = 168,'white','black',(31,119,180) # a panel's side, and colours
 
 def _png(im:Image.Image) -> bytes:
@@ -65,14 +63,15 @@ def _panel(a:np.ndarray) -> Image.Image: # Of `_SIDE` by `_SIDE`
     out.paste(im, ((_SIDE-im.width)//2, (_SIDE-im.height)//2))
     return out
 
-def _bars(probabilities:list) -> Image.Image:
-    "Ten bars, from 0 above to 9 below."
+def _bars(probabilities:list, word:str) -> Image.Image:
+    "Ten bars, from 0 above to 9, and below them a word."
     out = Image.new('RGB', (_SIDE,_SIDE), _GROUND)
-    draw,font,row = ImageDraw.Draw(out),ImageFont.load_default(),_SIDE//10
+    draw,font,row = ImageDraw.Draw(out),ImageFont.load_default(),_SIDE//11
     for i,p in enumerate(probabilities):
         draw.text((4, i*row+2), str(i), _INK, font)
         draw.rectangle((16, i*row+3, 16+round(p*(_SIDE-64)), i*row+row-3), _BAR)
         draw.text((22+round(p*(_SIDE-64)), i*row+2), f'{p:.1%}', _INK, font)
+    draw.text((16, 10*row+3), word, _INK, font)
     return out
 
 def _beside(panels:list) -> Image.Image:
@@ -102,21 +101,31 @@ class Reading:
                   for k,v in steps.items()}
         return {k:v.clip(0, 255).astype(np.uint8) for k,v in bright.items()} | dict(image=self.image, seen=self.seen)
 
+    @property
+    def sure(self) -> bool:
+        "Whether the digit is as probable as a reading has to be that is sure."
+        return self.probability >= SURE_FROM
+
+    @property
+    def doubt(self) -> str:
+        "'not sure', or nothing."
+        return '' if self.sure else 'not sure'
+
     def __str__(self):
-        return f'{self.digit} ({self.probability:.2%})'
+        return f'{self.digit} ({self.probability:.2%})'+f', {self.doubt}'*(not self.sure)
 
     def __repr__(self):
         return f'<Reading: {self}>'
 
     def _repr_png_(self):
-        return _png(_beside([_panel(self.seen), _bars(self.probabilities)]))
+        return _png(_beside([_panel(self.seen), _bars(self.probabilities, self.doubt)]))
 
 # %% ../nbs/03h_answer.ipynb #ans00012
 def draw_readings(
     readings:dict # `Reading`s by name
 ) -> bytes: # Of a PNG file
     "A row for each: its steps beside the answer."
-    rows = [(name, str(o), [(k,_panel(v)) for k,v in o.steps.items()]+[('',_bars(o.probabilities))])
+    rows = [(name, str(o), [(k,_panel(v)) for k,v in o.steps.items()]+[('',_bars(o.probabilities, o.doubt))])
             for name,o in readings.items()]
     font,height = ImageFont.load_default(),_SIDE+40
     wide = max(len(o) for *_,o in rows)*(_SIDE+8)
@@ -131,27 +140,31 @@ def draw_readings(
     return _png(out)
 
 # %% ../nbs/03h_answer.ipynb #ans00014
+def network_of(model) -> str:
+    "The name of the network that `model` names. Raises `InputError` if there is none, or the package is damaged."
+    file = pretrained_file(model, 'onnx')
+    if not file.is_file():
+        raise damaged(file)
+    return file.name.removesuffix('.onnx')
+
 @lru_cache
-def _loaded(name:str) -> tuple: # The network, and what its images are evened out with
-    "A network of the package, which nobody else changes."
-    with torch.random.fork_rng(devices=[]): # the first weights, which are replaced, are drawn
-        net = load_network(name).float().requires_grad_(False)
-    return net,pretrained_record(name)['recipe'].get('moment_norm')
-
-def network_of(model) -> tuple: # As of `_loaded`
-    "The network that `model` names. Raises `InputError` if there is none."
-    name = packaged_name(model)
-    if name is None:
-        pretrained_file(model) # says which there are
-    return _loaded(name)
-
-def _answers(images:Tensor, net, moment_norm) -> tuple: # (n,10) float64, (n,28,28) uint8
-    "Probabilities, and what the network saw."
-    with torch.no_grad(), torch.device('cpu'):
-        x = network_input(images, moment_norm)
-        p = net(x).double().softmax(1)
-    mean,std = MNIST_STATS
-    return p.numpy(), ((x[:,0]*std+mean)*255).round().clamp(0, 255).byte().numpy()
+def _session(name:str): # An `InferenceSession`
+    "A network of the package. Raises `InputError` if its file is damaged."
+    os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+    import onnxruntime as ort # here, see above
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4 # nothing is printed
+    content,made = pretrained_bytes(name, 'onnx'),None
+    try:
+        session = ort.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+        made = [o.name for o in session.get_outputs()]
+    except Exception as e: # its errors have no class in common
+        raise damaged(pretrained_file(name, 'onnx')) from e
+    if made != ['probabilities', 'seen']:
+        raise damaged(pretrained_file(name, 'onnx'))
+    return session
 
 # %% ../nbs/03h_answer.ipynb #ans00015
 def read_digits(
@@ -159,15 +172,15 @@ def read_digits(
     model:int|str=3 # As for `read_digit`
 ) -> list: # Of `Reading`, in the order of `images`
     "Read a digit in each picture. Raises `InputError` that says which picture cannot be read, and why."
-    net,moment_norm = network_of(model)
+    name = network_of(model)
     made = list(_each_prepared([images] if is_picture(images) else list(images)))
     out = []
     for i in range(0, len(made), 1000):
         some = made[i:i+1000]
-        answers = _answers(torch.stack([o for o,_ in some]), net, moment_norm)
+        answers = _session(name).run(None, {'pixels':np.stack([o for o,_ in some])})
         for p,seen,(image,source) in zip(*answers, some, strict=True):
             digit = int(p.argmax())
-            out.append(Reading(digit, float(p[digit]), p.tolist(), image.numpy(), seen, source))
+            out.append(Reading(digit, float(p[digit]), p.tolist(), image, seen, source))
     return out
 
 def read_digit(

@@ -246,7 +246,7 @@ def mnist_small_export(
     what:str, # 1, 2, 3, sprint or another network of the package, or a run folder
     out:str, # File to write, ending in .onnx, .c or .safetensors
     to:str=None, # onnx, c or safetensors (default: what the file ends in)
-    temperature:float=1., # What the logits are divided by: above 1 the network is less sure
+    temperature:float=None, # What the logits are divided by: above 1 it is less sure (default: 1, or the package's)
     int8:bool=False, # C in whole numbers of eight bits
     data:str='auto', # Whose training images set the scales of --int8: auto, mnist, digits, or a folder
     force:bool=False, # Replace a file that is there
@@ -265,16 +265,17 @@ def mnist_small_export(
 def mnist_small_predict(
     files:list, # Pictures, folders of pictures, or - for one from the standard input
     model:str='3', # 1, 2, 3, sprint or another network of the package
-    json:bool=False, # Print a JSON object a line: file, digit, probability, probabilities
+    json:bool=False, # Print a JSON object a line: file, digit, probability, sure, probabilities
     show:str=None, # Also draw the steps from each picture to its answer, in this PNG file
     force:bool=False, # Replace the file of --show if it is there
 ):
-    "Read the digit in each picture: a line with its name, the digit and the probability, separated by tabs."
+    "Read the digit in each picture: a line of name, digit, probability and, if so, 'not sure', separated by tabs."
     with _quick_imports('mnist_small_predict'):
         from json import dumps
         from mnist_small.answer import draw_readings, network_of
-        from mnist_small.files import user_path, write_whole
+        from mnist_small.files import user_path
         from mnist_small.named import check_sheet, named_pictures, read_named
+        from mnist_small.places import write_place
 
     network_of(model) # or else each of the pictures would be told that there is no such network
     readings,wrong = {},[]
@@ -287,11 +288,12 @@ def mnist_small_predict(
         pictures = list(pictures)
         check_sheet(show, pictures, force)
     for name,o in read_named(pictures, model, failed):
-        told = dict(file=name, digit=o.digit, probability=o.probability, probabilities=o.probabilities)
+        told = dict(file=name, digit=o.digit, probability=o.probability, sure=o.sure, probabilities=o.probabilities)
         plain = ''.join(c if c.isprintable() else '?' for c in name)
-        print(dumps(told) if json else f'{plain}\t{o.digit}\t{o.probability:.4f}', flush=True)
+        line = f'{plain}\t{o.digit}\t{o.probability:.4f}'+f'\t{o.doubt}'*(not o.sure)
+        print(dumps(told) if json else line, flush=True)
         if show is not None:
             readings[name] = o
     if readings:
-        write_whole(user_path(show), draw_readings(readings))
+        write_place(user_path(show), draw_readings(readings))
     sys.exit(bool(wrong))

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from . import __version__
 from .c_source import buffer_bytes, c_source, code_size, weight_bytes
-from .files import (
-    InputError, Range, checked_number, in_a_line, open_file, path_kind, user_path, write_whole)
+from .files import InputError, Range, checked_number, in_a_line, open_file, path_kind, user_path
 from .folding import folded_layers, int8_layers, network_input
 from .images import MNIST_STATS, Images, load_images
-from .models import (
-    DigitNet, layer_table, load_network, num_params, packaged_name, packaged_names, pretrained_record, trained_network)
+from .models import DigitNet, layer_table, load_network, num_params, trained_network
 from .onnx_graph import onnx_model
+from .packaged import packaged_name, packaged_names, pretrained_record
+from .places import check_place, write_place
 from safetensors.torch import save
 from torch import nn
 
@@ -31,11 +31,15 @@ class Trained:
     net: DigitNet
     moment_norm: float|None # As in a recipe
     record: dict # What is told of its training; empty if nothing is
+    temperature: float = 1. # What its logits are to be divided by
+
+_above_0 = Range(above=True)
 
 def _packaged(name) -> Trained:
     "The weights of the package."
-    told = pretrained_record(name)
-    return Trained(packaged_name(name), load_network(name), told['recipe'].get('moment_norm'), told)
+    told,name = pretrained_record(name),packaged_name(name)
+    temperature = checked_number(f'{name}: temperature', told.get('temperature', 1.), _above_0)
+    return Trained(name, load_network(name), told['recipe'].get('moment_norm'), told, temperature)
 
 # %% ../nbs/03f_export.ipynb #expo0027
 def _last_accuracy(path:Path) -> float|None:
@@ -176,24 +180,12 @@ def _format(path:Path, to) -> str:
         raise InputError(f'{what} names no format that can be exported: choose from {", ".join(FORMATS)}')
     return named
 
-def check_place(path:Path, force:bool):
-    "Raise `InputError` if no file can go to `path`, or one is there and `force` is not given."
-    kind = path_kind(path)
-    if kind in ('folder', 'other'):
-        raise InputError(f'{path} is {"a folder" if kind == "folder" else "a pipe or a device"}: name a file')
-    if kind and not force:
-        raise InputError(f'{path} exists: name another file, or ask with force (--force) to have it replaced')
-    if path_kind(path.parent) != 'folder':
-        raise InputError(f'{path.parent} is not a folder: make it first')
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f'{path} cannot be written: the folder may not be written to')
-
 # %% ../nbs/03f_export.ipynb #expo0013
 def export_model(
     what:int|str|Path|DigitNet, # 1, 2, 3, 'sprint', the folder of a run, or a network
     path:str|Path, # File to write
     to:str|None=None, # 'onnx', 'c' or 'safetensors'; by default what `path` ends in
-    temperature:float=1., # What the logits are divided by: above 1 the network is less sure
+    temperature:float|None=None, # Divides the logits: above 1 the network is less sure (by default 1, or the package's)
     int8:bool=False, # C in whole numbers of eight bits
     moment_norm:float|None=None, # Of a network of one's own: what its images were evened out with, as in a recipe
     images:Images|None=None, # Their training images set the scales of int8; by default those of `load_images`
@@ -202,19 +194,17 @@ def export_model(
     "Write a trained network to a file. Raises `InputError` if there is no such network, or it cannot be written."
     path = user_path(path)
     named = _format(path, to)
-    temperature = checked_number('temperature', temperature, Range(above=True))
+    temperature = None if temperature is None else checked_number('temperature', temperature, _above_0)
     if int8 and named != 'c':
         raise InputError(f'int8 is for C, not for {named}: leave one of the two out')
     check_place(path, force)
     trained = _trained(what, moment_norm)
+    temperature = trained.temperature if temperature is None else temperature
     folded_layers(trained.net, temperature) # says what cannot be exported, in any format
     if named == 'c':
         images = (load_images() if images is None else images) if int8 else None
         content = _as_c(trained, temperature, images)
     else:
         content = dict(onnx=_as_onnx, safetensors=_as_safetensors)[named](trained, temperature)
-    try:
-        write_whole(path, content)
-    except OSError as e:
-        raise InputError(f'{path} cannot be written: {e.strerror}') from e
+    write_place(path, content)
     return path

@@ -24,8 +24,7 @@ def grey_on(
 ) -> np.ndarray: # (h,w), 0 to 255
     "The grey values of a picture with channels of bytes."
     if not im.has_transparency_data:
-        grey = im.mode in ('1', 'L')
-        return np.asarray(im.convert('L')) if grey else luma(np.asarray(im.convert('RGB')))
+        return np.asarray((im if im.mode in ('1', 'L') else im.convert('RGB')).convert('L')) # of RGB, `luma`
     a = np.asarray(im.convert('RGBA'))
     alpha = a[...,3].astype(np.int32)
     return (luma(a[...,:3])*alpha+paper*(255-alpha)+127)//255
@@ -38,7 +37,7 @@ def shrunk(
 ) -> np.ndarray: # (h//k,w//k) int32, 0 to 4,080
     "A part of a picture, shrunk by sums over blocks."
     x,y,h,w = box[0],box[1],(box[3]-box[1])//k,(box[2]-box[0])//k
-    out,rows = np.empty((h,w), np.int32),max(1, 2**21//(k*k*w))
+    out,rows = np.empty((h,w), np.int32),max(1, 2**20//(k*k*w))
     for i in range(0, h, rows):
         n = min(rows, h-i)
         a = grey_on(im.crop((x, y+i*k, x+w*k, y+(i+n)*k)), paper)

@@ -22,8 +22,9 @@ from .dataset import images_told
 from .files import InputError, checked_seed, plain_number
 from .loader import DigitDataset, DigitTransform, brought_to, mnist_dls
 from .loop import Accuracy, DigitLoss, LeanScheduler, one_cycle
-from .models import MODELS, num_params, pretrained_file
+from .models import MODELS, num_params
 from .optimisers import OPTIMISERS
+from .packaged import pretrained_file
 from .recipes import RECIPES, Recipe, checked_rates, get_recipe
 from .speed import FastTraining
 from .state import random_states_kept

@@ -6,12 +6,11 @@
 __all__ = ['MODELS', 'DigitNet', 'conv_block', 'model1', 'model2', 'model3', 'num_params', 'layer_table', 'load_network']
 
 # %% ../nbs/03_models.ipynb #58795306
-import json
-from importlib.resources import files
 from typing import NamedTuple
 
 import torch
-from .files import InputError, in_a_line, plain_number, said_by
+from .files import InputError, in_a_line, said_by
+from .packaged import pretrained_bytes, pretrained_file, pretrained_record
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import nn
@@ -204,30 +203,6 @@ STAGE_ATTRIBUTES = {
     nn.Dropout: ('p',)}
 "Attributes that decide stages, beside the layers' types and order, and those that are read in each pass."
 
-# %% ../nbs/03_models.ipynb #5f1d0c12
-def packaged_names() -> list: # Of strings
-    "The names of the networks whose weights the package ships."
-    return sorted(o.name.removesuffix('.safetensors') for o in (files('mnist_small')/'weights').iterdir()
-                  if o.name.endswith('.safetensors'))
-
-def packaged_name(
-    name:int|str # One of `packaged_names`, or the number of an iteration
-) -> str|None: # None if the package has no such weights
-    "The name of the weights that the package ships for `name`."
-    said = str(plain_number(name))
-    return next((o for o in packaged_names() if o in (said, f'iteration{said}')), None)
-
-def pretrained_file(
-    name:int|str, # As for `packaged_name`
-    ending:str='safetensors' # or 'json', for what the weights come from
-): # A readable file of the package
-    "The weights that the package ships for a recipe, or what is told of them. Raises `InputError` if it has none."
-    found = packaged_name(name)
-    if found is None:
-        raise InputError(f'there are no pretrained weights of {in_a_line(name)}: choose from '
-                         f'{", ".join(packaged_names())}')
-    return files('mnist_small')/'weights'/f'{found}.{ending}'
-
 # %% ../nbs/03_models.ipynb #mod00011
 def trained_network(
     model:str, # Its name in `MODELS`
@@ -250,28 +225,10 @@ def trained_network(
             raise InputError(f'the weights in {where} are not all numbers: {k}')
     return net.eval()
 
-def pretrained_record(
-    name:int|str # As for `packaged_name`
-) -> dict:
-    "What is told of packaged weights: recipe, accuracy, data, versions. Raises `InputError` if there are none."
-    file = pretrained_file(name, 'json')
-    try:
-        told = json.loads(file.read_text(encoding='utf-8'))
-        if isinstance(told['recipe']['model'], str):
-            return told
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f'{file} is damaged: install mnist_small anew')
-
 # %% ../nbs/03_models.ipynb #mod00012
 def load_network(
     name:int|str=3 # 1, 2, 3, 'sprint' or another of the names in mnist_small/weights
 ) -> DigitNet: # In evaluation mode, on the CPU
     "A trained network as a plain torch module, without fastai. Raises `InputError` for a name that there is not."
-    told = pretrained_record(name)
-    file = pretrained_file(name)
-    try:
-        weights = file.read_bytes()
-    except OSError as e:
-        raise InputError(f'{file} cannot be read: {e.strerror}') from e
-    return trained_network(told['recipe']['model'], weights, file)
+    model = pretrained_record(name)['recipe']['model']
+    return trained_network(model, pretrained_bytes(name), pretrained_file(name))

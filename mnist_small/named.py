@@ -9,8 +9,9 @@ __all__ = []
 import sys
 
 from .answer import read_digit
-from .export import check_place
 from .files import InputError, open_file, path_kind, said_by, user_path
+from .packaged import DamagedPackage
+from .places import check_place
 
 # %% ../nbs/03i_named.ipynb #ans00029
 _ENDINGS = 'png jpg jpeg jpe jfif gif bmp dib tif tiff webp avif jp2 pbm pgm pnm ppm tga ico'.split()
@@ -62,6 +63,8 @@ def read_named(
     for name,picture in pictures:
         try:
             reading = read_digit(picture, model)
+        except DamagedPackage: # which all others would be told again
+            raise
         except InputError as e:
             failed(e if str(e).startswith(name) else InputError(f'{name}: {e}'))
         else:

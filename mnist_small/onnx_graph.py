@@ -116,6 +116,19 @@ def _add_layer(g:_Graph, o:Layer, x:str) -> str: # Name of what it makes of `x`
         x = g.add('Add', f'{o.name}_shifted', x, o.shift[:,None,None].numpy())
     return g.add('MaxPool', f'{o.name}_pool', x, kernel_shape=[2,2], strides=[2,2]) if o.pool else x
 
+def _images(g:_Graph, ink:str, moment_norm:float|None) -> str: # Name, of (N,1,28,28)
+    "What the network sees, which the output `seen` shows."
+    if moment_norm is None:
+        g.add('Identity', 'seen', 'pixels')
+        return g.add('Unsqueeze', 'images', ink, np.array([1]))
+    even = _even_out(g, ink, moment_norm)
+    g.add('Squeeze', 'even_ink', even, np.array([1]))
+    g.add('Mul', 'grey', 'even_ink', np.float32(255))
+    g.add('Round', 'whole_grey', 'grey')
+    g.add('Cast', 'seen', 'whole_grey', to=g.onnx.TensorProto.UINT8)
+    return even
+
+# %% ../nbs/03d_onnx_graph.ipynb #onnx0018
 def onnx_model(
     layers:list, # `Layer`s
     moment_norm:float|None, # As in a recipe
@@ -126,17 +139,17 @@ def onnx_model(
     g = _Graph()
     h,kinds = g.onnx.helper,g.onnx.TensorProto
     g.add('Cast', 'floats', 'pixels', to=kinds.FLOAT)
-    x = g.add('Div', 'ink', 'floats', np.float32(255)) # (N,28,28)
-    x = g.add('Unsqueeze', 'images', x, np.array([1])) if moment_norm is None else _even_out(g, x, moment_norm)
-    x = g.add('Sub', 'centred', x, np.float32(MNIST_STATS[0]))
+    g.add('Div', 'ink', 'floats', np.float32(255)) # (N,28,28)
+    x = g.add('Sub', 'centred', _images(g, 'ink', moment_norm), np.float32(MNIST_STATS[0]))
     x = g.add('Div', 'normalised', x, np.float32(MNIST_STATS[1]))
     for o in layers:
         x = _add_layer(g, o, x)
     g.add('Flatten', 'logits', x)
     g.add('Softmax', 'probabilities', 'logits', axis=1)
     given = h.make_tensor_value_info('pixels', kinds.UINT8, ['N', 28, 28])
-    made = h.make_tensor_value_info('probabilities', kinds.FLOAT, ['N', len(layers[-1].bias)])
-    graph = h.make_graph(g.nodes, 'mnist_small', [given], [made], list(g.constants.values()))
+    made = [h.make_tensor_value_info('probabilities', kinds.FLOAT, ['N', len(layers[-1].bias)]),
+            h.make_tensor_value_info('seen', kinds.UINT8, ['N', 28, 28])]
+    graph = h.make_graph(g.nodes, 'mnist_small', [given], made, list(g.constants.values()))
     model = h.make_model(graph, opset_imports=[h.make_opsetid('', OPSET)], ir_version=IR, producer_name='mnist_small',
                          producer_version=version)
     h.set_model_props(model, told)

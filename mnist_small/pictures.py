@@ -6,42 +6,55 @@
 __all__ = []
 
 # %% ../nbs/01a_pictures.ipynb #pic00004
-import os
+import os, sys
 from contextlib import contextmanager
 from io import BytesIO
 from threading import RLock
 
 import numpy as np
-import torch
 from .files import InputError, open_file, user_path
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 # %% ../nbs/01a_pictures.ipynb #pic00006
 _OVERSHOOT = .5,.05 # the most that is cut off one pixel, and on average, where full ink is 1
+
+def _parts(a) -> list: # Of slices
+    "An array by rows, so that only few of its numbers are there twice at once."
+    n = max(1, 2**20*a.shape[0]//a.size)
+    return [slice(i, min(i+n, a.shape[0])) for i in range(0, a.shape[0], n)]
+
+def _floats(a:np.ndarray) -> np.ndarray:
+    "Numbers as floats: exact, as far as they are not refused."
+    return a if a.dtype.kind == 'f' and a.dtype.itemsize in (4,8) else a.astype(np.float32)
+
+def _full_ink(a, deep:bool) -> int: # 1, 255 or 65,535
+    "The number that is full ink. Raises `InputError` if the values are out of range."
+    kind,parts = a.dtype.kind,_parts(a)
+    most,average = _OVERSHOOT if kind == 'f' or deep else (0,0)
+    low,top = [float(f([f(a[o]) for o in parts])) for f in (np.min, np.max)]
+    for scale in (1,)*(kind == 'f') + (255,) + (65535,)*(deep or a.dtype.str[1:] == 'u2'):
+        full,off = min(top, scale),max(top-scale, -low, 0)
+        if np.isfinite(off) and off <= most*full:
+            parts_off = (x-x.clip(0, scale) for x in (_floats(a[o]) for o in parts)) if off else ()
+            if sum(float(np.abs(o).sum(dtype=np.float64)) for o in parts_off) <= average*full*a.size:
+                return scale
+    raise InputError('pixel values go from 0 to 255, or from 0 to 1 as floats')
+
 def _to_bytes(
-    a:np.ndarray, # Numbers of any kind and shape
+    a, # Numbers of any kind and shape: an array, or `_Rows`
     deep:bool=False # May they go up to 65,535, and overshoot though they are no floats?
 ) -> np.ndarray: # uint8
     "Bring grey values to bytes. Raises `InputError` if they are out of range, or no numbers."
-    kind = a.dtype.kind
-    if kind not in 'buif' or not a.size:
+    if a.dtype.kind not in 'buif' or not a.size:
         raise InputError(f'an image holds numbers, not {a.dtype}' if a.size else f'an image of {a.shape} is empty')
     if a.dtype == np.uint8:
         return a
-    if kind == 'b':
+    if a.dtype.kind == 'b':
         return a.astype(np.uint8)*255
-    most,average = _OVERSHOOT if kind == 'f' or deep else (0,0)
-    scales = (1,)*(kind == 'f') + (255,) + (65535,)*(deep or a.dtype.str[1:] == 'u2')
-    if kind != 'f' or a.dtype.itemsize not in (4,8):
-        a = a.astype(np.float32) # exact as far as it is not refused
-    if np.isfinite(a).all():
-        for scale in scales:
-            cut = a.clip(0, scale)
-            over,full = np.abs(a-cut),min(a.max(), scale)
-            if over.max() <= most*full and over.mean() <= average*full:
-                return (cut*(255/scale)).astype(np.float32).round().astype(np.uint8)
-    raise InputError('pixel values go from 0 to 255, or from 0 to 1 as floats')
+    full,out = _full_ink(a, deep),np.empty(a.shape, np.uint8)
+    for o in _parts(a):
+        out[o] = (_floats(a[o]).clip(0, full)*(255/full)).astype(np.float32).round()
+    return out
 
 # %% ../nbs/01a_pictures.ipynb #pic00008
 def _first_line(e:Exception) -> str:
@@ -53,8 +66,10 @@ def _to_array(
 ) -> np.ndarray:
     "`o` as a NumPy array. Raises `InputError` if it holds no numbers that can be had."
     try:
-        if not isinstance(o, Tensor) and not hasattr(o, '__cuda_array_interface__'):
+        if not isinstance(o, getattr(sys.modules.get('torch'), 'Tensor', ())) \
+                and not hasattr(o, '__cuda_array_interface__'):
             return np.asarray(o)
+        import torch # here, see above
         t = torch.as_tensor(o).detach()
         if t.layout != torch.strided:
             t = t.to_dense()
@@ -62,7 +77,7 @@ def _to_array(
             t = t.dequantize()
         if t.is_floating_point() and t.dtype != torch.float64:
             t = t.float() # NumPy lacks some of the short ones
-        return t.as_subclass(Tensor).numpy(force=True)
+        return t.as_subclass(torch.Tensor).numpy(force=True)
     except Exception as e: # whatever an object of somebody else's raises when it is asked for an array
         raise InputError(f'a {type(o).__name__} is no image that can be read: {_first_line(e)}') from e
 
@@ -75,12 +90,21 @@ def _on_paper(im:Image.Image) -> Image.Image:
     white,black = laid_on('white'),laid_on('black')
     return black if np.ptp(white) < np.ptp(black)/2 else white
 
+class _Rows:
+    "The numbers of a picture as an array that is never there as a whole."
+    def __init__(self, im:Image.Image):
+        self.im,self.shape,self.size = im,im.size[::-1],im.width*im.height
+        self.dtype = self[:1].dtype
+
+    def __getitem__(self, rows:slice) -> np.ndarray:
+        return np.asarray(self.im.crop((0, rows.start or 0, self.im.width, rows.stop)))
+
 def _eight_bits(im:Image.Image) -> Image.Image:
     "A PIL image of any mode as one whose channels are bytes, and which PIL converts to grey and to colours."
     if im.mode[:1] in 'IF': # whole numbers of 16 or 32 bits, floats
-        values = np.asarray(im)
-        through = values == im.info.get('transparency')
-        im = Image.fromarray(_to_bytes(values, deep=True))
+        clear = im.info.get('transparency')
+        through = False if clear is None else np.asarray(im) == clear
+        im = Image.fromarray(_to_bytes(_Rows(im), deep=True))
         if np.any(through):
             im.putalpha(Image.fromarray(~through))
     other = dict(La='LA', LAB='RGB').get(im.mode)
@@ -107,7 +131,8 @@ def _upright(im:Image.Image) -> Image.Image:
     return im
 
 # %% ../nbs/01a_pictures.ipynb #pic00034
-_MOST_PIXELS,_MANY = 200_000_000,2**25 # what is read at all, and with its colours if it is a JPEG
+_MOST_PIXELS = 200_000_000 # what is read at all
+_MANY,_HALVED = 2**25,7680 # pixels of a JPEG that is read without colours, and its longer side where it is halved too
 _limit_lock = RLock()
 
 @contextmanager
@@ -130,8 +155,9 @@ def _opened(source, name:str) -> Image.Image:
         if pixels > _MOST_PIXELS:
             raise InputError(f'{name} is not a picture that can be read: it has {pixels:,} pixels, more than '
                              f'{_MOST_PIXELS:,}')
-        if im.format == 'JPEG' and pixels > _MANY:
-            im.draft('L', im.size)
+        if im.format in ('JPEG', 'MPO') and pixels > _MANY:
+            by = 2 if max(im.size) >= _HALVED and im is not source else 1 # somebody's own keeps its size
+            im.draft('L', (im.width//by, im.height//by))
         im.load()
     return im
 
@@ -185,26 +211,33 @@ def to_picture(
 # %% ../nbs/01a_pictures.ipynb #pic00015
 def grey_image(
     im:Image.Image # From `to_picture`
-) -> Tensor: # (28,28) uint8
+) -> np.ndarray: # (28,28) uint8
     "Its grey values, resized to 28×28 if it has another size."
     grey = _to_grey(im)
     if grey.shape != (28,28):
         grey = Image.fromarray(grey).resize((28,28), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(grey)) # a copy, which can be written to
+    return np.array(grey) # a copy, which can be written to
+
+def image_tensor(
+    images:list # Arrays of (28,28) uint8
+): # A tensor of (n,28,28) uint8
+    "Images, which may be none, for those who use torch."
+    from torch import from_numpy # here, because reading a picture does without
+    return from_numpy(np.array(images, np.uint8).reshape(-1, 28, 28))
 
 def to_image(
     o, # A path, an open file or its bytes, a PIL image, or an array, a tensor or lists of (h,w), (1,h,w) or (h,w,3)
-) -> Tensor: # (28,28) uint8
+): # A tensor of (28,28) uint8
     "One grey image from whatever holds it, resized to 28×28 if it has another size. Raises `InputError` if it is none."
-    return grey_image(to_picture(o))
+    return image_tensor([grey_image(to_picture(o))])[0]
 
 def to_images(
     pictures:list # Of what `to_image` takes
-) -> Tensor: # (n,28,28) uint8
+): # A tensor of (n,28,28) uint8
     "The same for a list, which may be empty."
-    none = torch.empty(0, 28, 28, dtype=torch.uint8, device='cpu')
-    return torch.stack([to_image(o) for o in pictures]) if pictures else none
+    return image_tensor([grey_image(to_picture(o)) for o in pictures])
 
+# %% ../nbs/01a_pictures.ipynb #pic00035
 def is_stored(
     o # What `to_image` takes
 ) -> bool:
