@@ -93,8 +93,8 @@ def card(name:str) -> str:
         'moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear', 'thicken', 'thin') and v}
     lines = [
         f'# Model card: {name}', '',
-        f'{told["parameters"]:,} parameters ({recipe["model"]}), {sizes(name)}. Written by `python -m benchmarks.cards`.',
-        '', '## Use and limits', '',
+        f'{told["parameters"]:,} parameters ({recipe["model"]}), {sizes(name)}. Written by `python -m '
+        'benchmarks.cards`.', '', '## Use and limits', '',
         'It says which of the digits 0 to 9 a picture of one handwritten digit shows. '
         f'`read_digit(picture, model={name!r})` prepares the picture; the network itself takes 28×28 grey values in '
         'MNIST\'s form.', '',
@@ -104,13 +104,13 @@ def card(name:str) -> str:
         'there than elsewhere, or missing.',
         '- Not for decisions about people or money without somebody who looks again.', *no_digits(name), '',
         '## Data and licences', '',
-        f'Trained on the {data["training_images"]:,} training images of MNIST (LeCun, Cortes and Burges 1998; CC BY-SA '
-        '3.0) and nothing else. Weights and code: Apache 2.0. USPS (Hull 1994) and scikit-learn\'s digits (Alpaydin and '
-        'Kaynak 1998; CC BY 4.0) were read, not trained on.', '',
+        f'Trained on the {data["training_images"]:,} training images of MNIST (LeCun, Cortes and Burges 1998; CC '
+        'BY-SA 3.0) and nothing else. Weights and code: Apache 2.0. USPS (Hull 1994) and scikit-learn\'s digits '
+        '(Alpaydin and Kaynak 1998; CC BY 4.0) were read, not trained on.', '',
         '## Training', '',
-        f'`{told["command"]}`: {told["epochs"]} epochs, seed {told["seed"]}, batches of {recipe["bs"]}, {recipe["opt"]}, '
-        f'learning rate {recipe["lr"]:g}. ' + (f'Images: {", ".join(f"{k} {v:g}" for k,v in changed.items())}.' if changed
-                                              else 'Images as they are.'), '',
+        f'`{told["command"]}`: {told["epochs"]} epochs, seed {told["seed"]}, batches of {recipe["bs"]}, '
+        f'{recipe["opt"]}, learning rate {recipe["lr"]:g}. Images: '
+        f'{", ".join(f"{k} {v:g}" for k,v in changed.items()) or "as they are"}.', '',
         '## How well it reads', '',
         f'These weights: {100*told["accuracy"]:.2f} % of MNIST\'s test images. {sweep(name)}', *strangers(name), '',
         '## Probabilities', '', *calibration(name), '',
