@@ -87,6 +87,7 @@ def main():
                  for kind,(_,ending,_) in KINDS.items()}
         todo = {**{f'python -c {o!r}':[sys.executable, '-c', o] for o in STARTS},
                 'a small picture':[*predict, f'{tmp}/small.png'], **{k:[*predict, v] for k,v in files.items()}}
+        load = os.getloadavg()[0] # what else the machine had to do
         for i in range(args.rounds):
             for name,o in todo.items():
                 *numbers,said = run(o)
@@ -94,12 +95,12 @@ def main():
                     sys.exit(f'{name} is read as {said}')
                 found.setdefault(name, []).append(numbers)
             print(f'round {i+1} of {args.rounds}', flush=True)
-    print(f'\n{"":40} seconds     CPU      MB')
+    print(f'\nload before: {load:.1f}\n{"":40} seconds     CPU      MB')
     for name,o in found.items():
         seconds,cpu,megabytes = zip(*o, strict=True)
         print(f'{name:40} {statistics.median(seconds):7.2f} {statistics.median(cpu):7.2f} {max(megabytes):7.0f}')
     measured = {k:{name:[a[i] for a in o] for name,o in found.items()} for i,k in enumerate(MEASURED)}
-    report(args, **measured)
+    report(args, load=load, **measured)
 
 
 if __name__ == '__main__':
