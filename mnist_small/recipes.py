@@ -81,8 +81,10 @@ class Recipe(_HyperParameters):
     max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', _share, 0.)
     max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', Range(0, 1, below=True), 0.)
     max_shear: float = _hp('degrees', 'augmentation: slanted this far either way', Range(0, 90, below=True), 0.)
+    max_stretch: float = _hp('of width', 'augmentation: this much wider or narrower', Range(0, 1, below=True), 0.)
     thicken: float = _hp('of images', 'augmentation: whose strokes become thicker, as with another pen', _share, 0.)
     thin: float = _hp('of images', 'augmentation: whose strokes become thinner; with those, 1 at most', _share, 0.)
+    soften: float = _hp('of images', 'augmentation: whose edges become softer, as on a coarse scan', _share, 0.)
     ema_decay: float|None = _hp(
         'per step', 'share of the averaged weights kept in each step; None: no averaging', _share, None)
     ema_start: float = _hp('fraction', 'share of the training before averaging begins', _share, 0.)
