@@ -193,9 +193,8 @@ def random_matrix(self:DigitTransform,
     "`n` random affine maps within the limits."
     r,x,y,k,s = torch.rand(5, n, device=device, dtype=torch.float32)*2-1
     matrix = affine_matrix(self.max_rotate*r, self.max_shift*x, self.max_shift*y, 1+self.max_scale*k, self.max_shear*s)
-    if self.max_stretch: # drawn only then, so that other recipes draw what they always did
-        matrix = stretched(matrix, 1+self.max_stretch*(torch.rand(n, device=device, dtype=torch.float32)*2-1))
-    return matrix
+    # widths are drawn only where they are asked for, so that other recipes draw what they always did
+    return stretched(matrix, 1+self.max_stretch*(torch.rand_like(r)*2-1)) if self.max_stretch else matrix
 
 @patch
 def random_strokes(self:DigitTransform,
