@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../nbs/11b_checkpoint.ipynb #ckp00004
-import json, math, re
+import json, math
 from collections import deque
 from pathlib import Path
 from zlib import crc32
@@ -46,45 +46,51 @@ class Packing:
         self.tensors[name] = t.detach().as_subclass(Tensor).cpu().contiguous().clone()
         return {'cpu' if t.is_cpu else 'tensor':name}
 
-    def __call__(self, o, name:str): # -> JSON
-        "What stands for `o`. Raises `TypeError` where it holds what has no form."
-        if o is None or type(o) in (bool, str, int):
-            return o
-        if isinstance(o, np.generic):
-            return self(o.item(), name)
-        if isinstance(o, float):
-            return float(o) if math.isfinite(o) else dict(float=repr(float(o)))
-        if isinstance(o, Tensor):
-            return self._tensor(o, name)
-        if type(o) is dict and all(type(k) in (str, int) for k in o):
-            return dict(dict=[[k, self(v, f'{name}/{k}')] for k,v in o.items()])
-        if type(o) is slice:
-            return dict(slice=[self(v, name) for v in (o.start, o.stop, o.step)])
-        if type(o) is not list and type(o) not in _lists:
-            raise TypeError(f'{name} is a {type(o).__name__}, which has no form')
-        many = self._many(list(o), name) if type(o) is list and len(o) > 8 else None
-        if many:
-            return many
-        parts = [self(v, f'{name}/{i}') for i,v in enumerate(o)]
-        return parts if type(o) is list else {_lists[type(o)]:parts}
+# %% ../nbs/11b_checkpoint.ipynb #ckp00027
+@patch
+def __call__(self:Packing, o, name:str): # -> JSON
+    "What stands for `o`. Raises `TypeError` where it holds what has no form."
+    if o is None or type(o) in (bool, str, int):
+        return o
+    if isinstance(o, np.generic):
+        return self(o.item(), name)
+    if isinstance(o, float):
+        return float(o) if math.isfinite(o) else dict(float=repr(float(o)))
+    if isinstance(o, Tensor):
+        return self._tensor(o, name)
+    if type(o) is dict and all(type(k) in (str, int) for k in o):
+        return dict(dict=[[k, self(v, f'{name}/{k}')] for k,v in o.items()])
+    if type(o) is slice:
+        return dict(slice=[self(v, name) for v in (o.start, o.stop, o.step)])
+    if type(o) is not list and type(o) not in _lists:
+        raise TypeError(f'{name} is a {type(o).__name__}, which has no form')
+    many = self._many(list(o), name) if type(o) is list and len(o) > 8 else None
+    if many:
+        return many
+    parts = [self(v, f'{name}/{i}') for i,v in enumerate(o)]
+    return parts if type(o) is list else {_lists[type(o)]:parts}
 
-    def some(self, things:dict, name:str) -> dict:
-        "What stands for those of `things` that have a form."
-        found = []
-        for k,v in things.items():
-            before = dict(self.tensors)
-            try:
-                found.append([k, self(v, f'{name}/{k}')])
-            except (TypeError, RecursionError):
-                self.tensors = before
-        return dict(dict=found)
+# %% ../nbs/11b_checkpoint.ipynb #ckp00026
+@patch
+def some(self:Packing, things:dict, name:str) -> dict:
+    "What stands for those of `things` that have a form."
+    found = []
+    for k,v in things.items():
+        before = dict(self.tensors)
+        try:
+            found.append([k, self(v, f'{name}/{k}')])
+        except (TypeError, RecursionError):
+            self.tensors = before
+    return dict(dict=found)
 
-    def _many(self, o:list, name:str) -> dict|None:
-        "What stands for a long list of numbers, or of tensors that are one number each: one tensor."
-        if {*map(type, o)} == {float}:
-            return dict(floats=self._tensor(torch.tensor(o, dtype=torch.float64, device='cpu'), name)['cpu'])
-        if {*map(type, o)} == {Tensor} and {(v.ndim, v.dtype, v.is_cpu) for v in o} == {(0, o[0].dtype, True)}:
-            return dict(scalars=self._tensor(torch.stack(o), name)['cpu'])
+@patch
+def _many(self:Packing, o:list, name:str) -> dict|None:
+    "What stands for a long list of numbers, or of tensors that are one number each: one tensor."
+    kinds = {*map(type, o)}
+    if kinds == {float}:
+        return dict(floats=self._tensor(torch.tensor(o, dtype=torch.float64, device='cpu'), name)['cpu'])
+    if kinds == {Tensor} and {(v.ndim, v.dtype, v.is_cpu) for v in o} == {(0, o[0].dtype, True)}:
+        return dict(scalars=self._tensor(torch.stack(o), name)['cpu'])
 
 # %% ../nbs/11b_checkpoint.ipynb #ckp00007
 class Unpacking:
@@ -152,7 +158,7 @@ _passing = 'head_due', # whether the head of the log has been printed
 
 def _parts(learn:TrainingLearner, without:Callback) -> dict:
     "What has attributes that belong to a training, by name."
-    found = {o.name:o for o in learn.cbs if o is not without and not isinstance(o, _of_process)}
+    found = {o.name:o for o in learn.cbs if not isinstance(o, (*_of_process, type(without)))}
     return dict(found, smooth_loss=learn.recorder.smooth_loss)
 
 def training_bytes(
@@ -162,10 +168,10 @@ def training_bytes(
     **more # What else is kept
 ) -> bytes: # Of a file
     "A checkpoint of a training."
-    packing,loaders = Packing(),(learn.dls.loaders*2)[:2]
+    packing = Packing()
     counts = {k:int(getattr(learn, k)) if v.kind is int else getattr(learn, k) for k,v in _counts.items()}
     told = {k:packing(v, k) for k,v in dict(
-        more, epoch=epoch, n_epoch=learn.n_epoch, counts=counts, batches=len(loaders[0]), val_bs=getattr(loaders[1], 'bs', None),
+        more, epoch=epoch, n_epoch=learn.n_epoch, counts=counts, batches=len(learn.dls.loaders[0]),
         asked=sorted(learn.fit_args), network=dict(learn.model.state_dict()), optimiser=learn.opt.state_dict()).items()}
     told['fit'] = packing.some(learn.fit_args, 'fit')
     packing.own = {_key(v):k for k,v in learn.model.state_dict().items()}
@@ -188,7 +194,7 @@ class Checkpoint:
             self.counts = {k:checked_number(k, o['counts'][k], v) for k,v in _counts.items()}
             self.network,self.optimiser,self.fit,self.asked = [o[k] for k in ('network', 'optimiser', 'fit', 'asked')]
             self.parts = {k:{a for a,_ in v['dict']} for k,v in self.told['parts'].items()}
-            self.val_bs,self.more = o['val_bs'],o
+            self.more = o
             if not all(isinstance(v, dict) for v in (self.network, self.optimiser, self.fit)):
                 raise ValueError('a part of it is of another kind')
         except (KeyError, TypeError, AttributeError, ValueError) as e:

@@ -6,111 +6,13 @@
 __all__ = ['mnist_small_train', 'mnist_small_report', 'mnist_small_sweep', 'mnist_small_export', 'mnist_small_predict']
 
 # %% ../nbs/16_cli.ipynb #58795306
-import gc, os, signal, sys
+import shlex, sys
 from contextlib import contextmanager, suppress
-from functools import wraps
 from time import strftime
 
-from .files import InputError, checked_seed, leave_folders, make_run_folder, new_run_folder, said_by
+from .command import _quick_imports, command
+from .files import CHECKPOINT, InputError, checked_seed, make_run_folder, new_run_folder, user_path
 from .recipes import changed_recipe, get_recipe
-
-# %% ../nbs/16_cli.ipynb #21249b8a
-def _parser(func): # An `ArgumentParser`
-    "Options from the parameters of `func` and their docments. Without a default it is a word, or for a list several."
-    from argparse import ArgumentParser # these three here, so that Ctrl-C finds somebody who answers it
-    from inspect import Parameter
-    from fastcore.docments import docments
-    parser = ArgumentParser(prog=func.__name__, description=func.__doc__)
-    parser.print_help = lambda: print(parser.format_help(), end='', flush=True) # argparse's own hides that it cannot
-    for name,o in docments(func, full=True, returns=False).items():
-        if o.default is Parameter.empty:
-            parser.add_argument(name, nargs='+' if o.anno is list else None, help=o.docment)
-        elif o.anno is bool:
-            parser.add_argument(f'--{name}', action='store_true', help=o.docment)
-        else:
-            told = '' if o.default in (None, '') else ' (default: %(default)s)'
-            parser.add_argument(f'--{name}', type=o.anno, default=o.default, help=o.docment.replace('%', '%%')+told)
-    return parser
-
-# %% ../nbs/16_cli.ipynb #cli00002
-def _settle():
-    "Have streams that take all that is printed, no warnings, and no need for windows."
-    for name in ('stdin', 'stdout', 'stderr'): # in this order they get the numbers 0 to 2
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, 'r' if name == 'stdin' else 'w'))
-    for o in (sys.stdout, sys.stderr):
-        if getattr(o, 'errors', None) == 'strict' and hasattr(o, 'reconfigure'):
-            o.reconfigure(errors='replace')
-    os.environ['MPLBACKEND'] = 'agg'
-    if not sys.warnoptions:
-        import warnings
-        warnings.simplefilter('ignore')
-        os.environ['PYTHONWARNINGS'] = 'ignore' # for processes that are started from here
-
-def _fail(name:str, text, code:int):
-    "End with `code`, and say why."
-    with suppress(OSError): # there may be nobody who reads it
-        print(f'{name}: {text}', file=sys.stderr, flush=True)
-    sys.exit(code)
-
-def _drop_output():
-    "Forget what could not be printed, or Python tries again as it ends."
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-# %% ../nbs/16_cli.ipynb #0ce1c788
-def command(func):
-    "Make a console command of `func`: its options come from the docments, bad input ends in one line."
-    @wraps(func)
-    def run():
-        name = func.__name__
-        try:
-            _settle()
-            try:
-                parser = _parser(func)
-                parser.error = lambda text: _fail(name, f'{text} (see {name} --help)', 2)
-                func(**vars(parser.parse_args()))
-            finally:
-                leave_folders()
-                sys.stdout.flush()
-        except InputError as e:
-            _fail(name, said_by(e), 1)
-        except KeyboardInterrupt:
-            _fail(name, 'interrupted', 130)
-        except BrokenPipeError: # the reader of a pipe went away; nothing is left to say it to
-            _drop_output()
-            sys.exit(1)
-        except OSError as e: # most likely there is no room for what is printed
-            _drop_output()
-            _fail(name, f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}', 1)
-        finally:
-            gc.freeze() # or Python goes through all that was made as it ends, which takes a second
-    return run
-
-# %% ../nbs/16_cli.ipynb #cli00003
-@contextmanager
-def _quick_imports(command:str):
-    """Import without the search for cycles of objects, which imports set off again and again and which finds none.
-
-    Ctrl-C ends `command` at once: some modules take an interrupt for a failure of their own, and go on or say more.
-    """
-    def end(*_):
-        leave_folders()
-        with suppress(OSError):
-            os.write(2, f'{command}: interrupted\n'.encode())
-        os._exit(130)
-    try:
-        before = signal.signal(signal.SIGINT, end)
-    except ValueError: # not the main thread, which signals do not reach
-        before = None
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
 
 # %% ../nbs/16_cli.ipynb #9fb6b4b6
 def _compile_choice(text:str) -> bool|str|None:
@@ -132,17 +34,77 @@ def _called(iteration:str) -> str:
     "The name of an iteration as part of a folder's."
     return f'iteration{iteration}' if iteration.isdigit() else iteration
 
+# %% ../nbs/16_cli.ipynb #cli00030
+@contextmanager
+def _cut_off(folder):
+    "Where a training in `folder` is interrupted, say how to go on."
+    try:
+        yield
+    except KeyboardInterrupt as e:
+        there = (user_path(folder)/CHECKPOINT).exists()
+        how = f'; go on with mnist_small_train --resume {shlex.quote(str(folder))}'
+        raise type(e)(f'{f"{e}" or "interrupted"}{how*there}') from None
+
+def _train(learn, what:str, epochs:int, images, folder, train):
+    "Say what is trained, have `train` do it, with a bar on a terminal or else plain lines, and say what it came to."
+    from fastai.callback.progress import ProgressCallback
+    from mnist_small import __version__
+    from mnist_small.callbacks import ConsoleProgress
+    from mnist_small.learner import meets_target
+    from mnist_small.models import num_params
+    print(f'mnist_small {__version__}, iteration {what}: {num_params(learn.model):,} parameters, '
+          f'{epochs} epoch{"s"*(epochs>1)}, seed {learn.seed}')
+    print(f'Data: {images}\nRun folder: {folder}', flush=True)
+    learn.remove_cb(ProgressCallback)
+    if sys.stdout.isatty():
+        learn.add_cb(ConsoleProgress())
+    with _cut_off(folder):
+        train()
+    print(meets_target(learn))
+
+# %% ../nbs/16_cli.ipynb #cli00032
+def _agree(run, **asked):
+    "Raise `InputError` if one of the options that are given says something else than `run` was begun with."
+    means = dict(iteration=get_recipe, compile=_compile_choice, out=lambda o: user_path(o).resolve())
+    there = dict(run.record, iteration=run.recipe, out=run.path.resolve())
+    for k,v in asked.items():
+        if v is not None and means.get(k, int)(v) != there[k]:
+            raise InputError(f'{run.path} was not begun with --{k} {v}, and goes on as it began: leave that out')
+
+def _go_on(path:str, data:str, **asked):
+    "Train the run in `path` to its end."
+    with _quick_imports('mnist_small_train'):
+        import torch
+        from mnist_small.images import load_images
+        from mnist_small.runs import Run
+
+    run = Run(path)
+    _agree(run, **asked)
+    if run.complete:
+        with suppress(OSError):
+            (run.path/CHECKPOINT).unlink(missing_ok=True) # it was cut off between its weights and this
+        print(f'{path} is complete: nothing is left to train.\n{run.verdict}')
+        return
+    torch.set_num_threads(run.threads)
+    images = run.images() if data == 'auto' else load_images(data)
+    learn = run.learner(images)
+    _train(learn, run.iteration, run.record['epochs'], images, path, lambda: run.resume(learn))
+
 # %% ../nbs/16_cli.ipynb #91463d2e
 @command
 def mnist_small_train(
-    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
+    iteration:str=None, # Which network and recipe: 1, 2, 3 or sprint (default: 3)
     epochs:int=None, # How many epochs to train (default: the recipe's)
-    seed:int=0, # Decides the first weights and all that is random in training
+    seed:int=None, # Decides the first weights and all that is random in training (default: 0)
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
     out:str=None, # Folder for the run (default: a new one in runs/, named by time, iteration and seed)
-    compile:str='auto', # Compile the network: kernels, torch (torch.compile), off, or auto: where it pays
+    compile:str=None, # Compile the network: kernels, torch (torch.compile), off, or auto, where it pays (default)
+    resume:str=None, # Folder of a run that was cut off: train it to its end, as it was begun
 ):
     "Train one of the three networks on MNIST and check it against the target of 99.4 %."
+    if resume is not None:
+        return _go_on(resume, data, iteration=iteration, epochs=epochs, seed=seed, out=out, compile=compile)
+    iteration,seed,compile = [b if a is None else a for a,b in ((iteration, '3'), (seed, 0), (compile, 'auto'))]
     recipe = get_recipe(iteration)
     epochs = recipe.epochs if epochs is None else epochs
     _at_least(1, 'trains nothing', epochs=epochs)
@@ -151,26 +113,15 @@ def mnist_small_train(
     default = f'runs/{strftime("%Y%m%d-%H%M%S")}-{_called(iteration)}-seed{seed}'
     folder = make_run_folder(out) if out else new_run_folder(default) # before all that takes time
     with _quick_imports('mnist_small_train'):
-        from fastai.callback.progress import ProgressCallback
-        from mnist_small import __version__
-        from mnist_small.callbacks import ConsoleProgress
         from mnist_small.images import load_images
-        from mnist_small.learner import meets_target, mnist_learner
+        from mnist_small.learner import mnist_learner
         from mnist_small.loader import mnist_dls
-        from mnist_small.models import num_params
-        from mnist_small.runs import RunRecorder
+        from mnist_small.recorder import RunRecorder
 
     images = load_images(data)
     dls = mnist_dls(images=images, bs=recipe.bs)
     learn = mnist_learner(recipe, dls, seed=seed, compile=compiled, cbs=RunRecorder(folder))
-    print(f'mnist_small {__version__}, iteration {iteration}: {num_params(learn.model):,} parameters, '
-          f'{epochs} epoch{"s"*(epochs>1)}, seed {seed}')
-    print(f'Data: {images}\nRun folder: {folder}', flush=True)
-    learn.remove_cb(ProgressCallback)
-    if sys.stdout.isatty():
-        learn.add_cb(ConsoleProgress())
-    learn.fit_one_cycle(epochs)
-    print(meets_target(learn))
+    _train(learn, iteration, epochs, images, folder, lambda: learn.fit_one_cycle(epochs))
 
 # %% ../nbs/16_cli.ipynb #f92704ce
 @command
