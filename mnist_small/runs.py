@@ -120,28 +120,6 @@ def images(self:Run) -> Images:
         return load_images(source)
     raise InputError(f'{self.path}: its images are not in {origin or "a folder"} any more: name where they are')
 
-# %% ../nbs/12_runs.ipynb #rsm00014
-@patch
-def learner(self:Run,
-    images:Images|None=None # By default from where they were
-) -> RecipeLearner: # Untrained
-    "A learner as the one that this run was trained with. Raises `InputError` where the record does not say all of it."
-    r,departs = self.record,{}
-    for k,v in r.get('departures', {}).items():
-        if k not in ('fit', 'training', 'bs') and v != 'weights that are not those of the seed':
-            departs[k] = v
-    if r.get('metrics', ['accuracy']) != ['accuracy']:
-        departs['metrics'] = r['metrics']
-    if departs or self.data['source'] == 'custom' and self.data['validated_on'] == 'other':
-        raise InputError(f'{self.path} was trained in a way of your own ({in_a_line(departs or "other data")}): '
-                         f'build that learner anew and call Run({str(self.path)!r}).resume(learn=learn)')
-    try:
-        dls = mnist_dls(images=self.images() if images is None else images, bs=r['bs'], val_bs=r['val_bs'],
-                        valid=self.data['validated_on'], vocab=self.data.get('vocab'))
-        return mnist_learner(self.recipe, dls, seed=self.seed, compile=r['compile'])
-    except (KeyError, ValueError) as e:
-        raise InputError(f'{self.path} cannot go on: {said_by(e)}') from e
-
 # %% ../nbs/12_runs.ipynb #rsm00005
 _fixed = ('recipe', 'seed', 'bs', 'metrics', 'val_bs', 'parameters', 'data', 'departures', 'compile') # of a record
 
@@ -155,10 +133,18 @@ def _flat(told:dict, name:str='') -> dict:
             found[f'{name}{k}'] = v
     return found
 
+def _departures(told:dict) -> dict:
+    "What a record says of a training that is not as its recipe says, but for epochs that `fit` was to leave out."
+    found = dict(told.get('departures', {}))
+    if 'callbacks' in found:
+        found['callbacks'] = [o for o in found['callbacks'] if o != 'SkipToEpoch']
+    return {k:v for k,v in found.items() if v}
+
 def _fixed_differs(there:dict, asked:dict) -> list:
     "The names of what is not the same in two records."
     passing = ('versions.', 'machine.', 'ran.', 'departures.fit', 'departures.training', 'departures.network')
-    a,b = [{k:v for k,v in _flat(o).items() if not k.startswith((*passing, 'data.origin'))} for o in (there, asked)]
+    flat = [_flat(dict(o, departures=_departures(o))) for o in (there, asked)]
+    a,b = [{k:v for k,v in o.items() if not k.startswith((*passing, 'data.origin'))} for o in flat]
     return sorted(k for k in a.keys()|b.keys() if a.get(k) != b.get(k))
 
 def _elsewhere(there:dict, now:dict) -> dict:
@@ -166,6 +152,27 @@ def _elsewhere(there:dict, now:dict) -> dict:
     a,b = [dict(o['versions'], **{k:o['machine'].get(k) for k in ('system', 'processor', 'device')},
                 threads=o.get('ran', o['machine']).get('threads')) for o in (there, now)]
     return {k:[a.get(k), b.get(k)] for k in b if a.get(k) != b.get(k)}
+
+# %% ../nbs/12_runs.ipynb #rsm00014
+@patch
+def learner(self:Run,
+    images:Images|None=None # By default from where they were
+) -> RecipeLearner: # Untrained
+    "A learner as the one that this run was trained with. Raises `InputError` where the record does not say all of it."
+    r = self.record
+    departs = {k:v for k,v in _departures(r).items()
+               if k not in ('fit', 'training', 'bs') and v != 'weights that are not those of the seed'}
+    if r.get('metrics', ['accuracy']) != ['accuracy']:
+        departs['metrics'] = r['metrics']
+    if departs or self.data['source'] == 'custom' and self.data['validated_on'] == 'other':
+        raise InputError(f'{self.path} was trained in a way of your own ({in_a_line(departs or "other data")}): '
+                         f'build that learner anew and call Run({str(self.path)!r}).resume(learn=learn)')
+    try:
+        dls = mnist_dls(images=self.images() if images is None else images, bs=r['bs'], val_bs=r['val_bs'],
+                        valid=self.data['validated_on'], vocab=self.data.get('vocab'))
+        return mnist_learner(self.recipe, dls, seed=self.seed, compile=r['compile'])
+    except (KeyError, ValueError) as e:
+        raise InputError(f'{self.path} cannot go on: {said_by(e)}') from e
 
 # %% ../nbs/12_runs.ipynb #rsm00006
 @patch
