@@ -8,6 +8,7 @@ __all__ = ['RunRecorder']
 # %% ../nbs/11c_recorder.ipynb #rcd00004
 import csv, json, re
 from contextlib import suppress
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class RunRecorder(Callback):
         remove_parts(own_run_folder(self.folder))
         self.first = len(self.learn.training_log.history)
         self.record,self.trained = dict(describe_run(self.learn), epochs=self.n_epoch),True
-        self._keep(self.epoch) # before the record: a run that has one can go on
+        self._try(partial(self._keep, self.epoch)) # before the record: a run that has one can go on
         self._write_record()
 
     def after_epoch(self):
@@ -107,6 +108,9 @@ def after_fit(self:RunRecorder):
     # so that nobody takes other weights for MNIST's
     weights = save(state, metadata=dict(source=self.record['data']['source']))
     try:
+        if self.told:
+            self._write_record()
+            self._write_history()
         self._write('model.safetensors', weights)
     except InputError as e:
         raise InputError(f'{e}; the training is in {CHECKPOINT} beside it: make room, then go on with '
@@ -117,21 +121,27 @@ def after_fit(self:RunRecorder):
 
 # %% ../nbs/11c_recorder.ipynb #rsm00002
 @patch
-def _epoch_over(self:RunRecorder, epoch:int):
-    "Keep what there is after so many epochs."
+def _try(self:RunRecorder, write):
+    "Call `write`; if it cannot, say so once."
     try:
-        if self.learn.training_log.history[self.first:] and not self.compared:
-            self._compare(way_that_ran(self.learn))
-        self._keep(epoch)
-        self._write_history()
+        write()
     except InputError as e:
         if not self.told:
             print(f'{e}. The training goes on, but could not be resumed from here.', flush=True)
         self.told = True
 
 @patch
-def _compare(self:RunRecorder, ran:dict):
+def _epoch_over(self:RunRecorder, epoch:int):
+    "Keep what there is after so many epochs."
+    for write in (self._compare, partial(self._keep, epoch), self._write_history):
+        self._try(write)
+
+@patch
+def _compare(self:RunRecorder):
     "Note the way that ran, or that it is another than before the training was cut off."
+    if self.compared or not self.learn.training_log.history[self.first:]:
+        return
+    ran = way_that_ran(self.learn)
     self.compared,before = True,self.record.setdefault('ran', ran)
     other = {k:[before.get(k), v] for k,v in ran.items() if before.get(k) != v}
     if other:
