@@ -1,13 +1,12 @@
 """Kill trainings, have them go on, kill them again, and compare what they end with with one that nobody touched.
 
 Two kinds of kills. At random moments: `mnist_small_train` is sent SIGKILL, or now and then SIGTERM or SIGINT, while it
-trains, and goes on with `--resume` until it is at its end. At each system call: a training on few of the embedded digits
-kills itself before, in the middle of, or after its n-th opening, writing, flushing, renaming or removing of a file, for
-every n that there is, and goes on from there. Weights, log without times, record and verdict have to be the same to the
-last bit; where they are not, the exit code is 1.
+trains, and goes on with `--resume` until it is at its end. At each system call: a training on few of the embedded
+digits kills itself before, in the middle of, or after its n-th opening, writing, flushing, renaming or removing of a
+file, for every n that there is, and goes on from there. Weights, log without times, record and verdict have to be the
+same to the last bit; where they are not, the exit code is 1.
 """
 import argparse
-import json
 import os
 import random
 import shutil
