@@ -16,6 +16,7 @@ from mnist_small.callbacks import *
 from mnist_small.speed import *
 from mnist_small.training import *
 from mnist_small.learner import *
+from mnist_small.recorder import *
 from mnist_small.runs import *
 from mnist_small.report import *
 from mnist_small.sweep import *

@@ -118,8 +118,8 @@ class AveragedWeights(Callback):
 
     def before_train(self):
         if self.raw is not None:
-            _copy_into(self.live, self.raw)
-        self.raw = None
+            _copy_into(self._floats(), self.raw)
+        self.raw,self.live = None,None # found again in the first step, when another layout may have moved them
         if self.average is None and not _finding_lr(self):
             self._go_on(self.learn)
 
@@ -128,9 +128,10 @@ class AveragedWeights(Callback):
         if _finding_lr(self) or _steps_before(learn) < self.start*learn.n_epoch*learn.n_iter:
             return
         if self.average is None:
-            self.live = [o for o in self.model.state_dict().values() if o.is_floating_point()]
+            self.live = self._floats()
             self.average,self.since = [o.clone() for o in self.live],learn.train_iter
         else: # the decay is warmed up by the number of steps before this one
+            self.live = self.live or self._floats()
             steps = learn.train_iter-self.since
             decay = min(self.decay, (1+steps)/(10+steps))
             torch._foreach_lerp_(self.average, self.live, 1-decay) # all tensors in one call, as in torch's swa_utils
@@ -138,6 +139,7 @@ class AveragedWeights(Callback):
     def before_validate(self):
         if self.average is None or self.raw is not None:
             return
+        self.live = self._floats()
         self.raw = [o.clone() for o in self.live]
         _copy_into(self.live, self.average)
 
@@ -149,13 +151,17 @@ class AveragedWeights(Callback):
 
 # %% ../nbs/09_callbacks.ipynb #828ab7a7
 @patch
+def _floats(self:AveragedWeights) -> list:
+    "The tensors of the network that are averaged."
+    return [o for o in self.model.state_dict().values() if o.is_floating_point()]
+
+@patch
 def _go_on(self:AveragedWeights, learn):
     "Where `start_epoch` leaves out epochs, of which some were averaged, the average goes on from the weights that are."
     n_iter,first = len(learn.dl),skipped_epochs(learn.cbs)
     done,start = first*n_iter,ceil(self.start*learn.n_epoch*n_iter)
     if learn.epoch == first and done > start:
-        self.live = [o for o in self.model.state_dict().values() if o.is_floating_point()]
-        self.average,self.since = [o.clone() for o in self.live],start-done
+        self.average,self.since = [o.clone() for o in self._floats()],start-done
 
 # %% ../nbs/09_callbacks.ipynb #fresh002
 class FreshStatistics(Callback):

@@ -6,13 +6,246 @@
 __all__ = ['mnist_small_train', 'mnist_small_report', 'mnist_small_sweep', 'mnist_small_export', 'mnist_small_predict']
 
 # %% ../nbs/16_cli.ipynb #58795306
-import gc, os, signal, sys
+import shlex, sys
 from contextlib import contextmanager, suppress
-from functools import wraps
 from time import strftime
 
-from .files import InputError, checked_seed, leave_folders, make_run_folder, new_run_folder, said_by
+from .command import _quick_imports, command
+from .files import CHECKPOINT, InputError, checked_seed, make_run_folder, new_run_folder, user_path
 from .recipes import changed_recipe, get_recipe
+
+# %% ../nbs/16_cli.ipynb #9fb6b4b6
+def _compile_choice(text:str) -> bool|str|None:
+    "What `--compile` means to `mnist_learner`."
+    choices = dict(auto=None, kernels='kernels', torch='torch', off=False)
+    if text not in choices:
+        raise InputError(f'unknown --compile {text!r}: choose from {", ".join(choices)}')
+    return choices[text]
+
+# %% ../nbs/16_cli.ipynb #87a4f430
+def _at_least(least:int, otherwise:str, **options):
+    "Raise `InputError` if one of `options` is given and is less than `least`."
+    for name,value in options.items():
+        if value is not None and value < least:
+            raise InputError(f'--{name} {value} {otherwise}: say {least} or more')
+
+# %% ../nbs/16_cli.ipynb #bb43770a
+def _called(iteration:str) -> str:
+    "The name of an iteration as part of a folder's."
+    return f'iteration{iteration}' if iteration.isdigit() else iteration
+
+# %% ../nbs/16_cli.ipynb #cli00030
+@contextmanager
+def _cut_off(folder):
+    "Where a training in `folder` is interrupted, say how to go on."
+    try:
+        yield
+    except KeyboardInterrupt as e:
+        there = (user_path(folder)/CHECKPOINT).exists()
+        how = f'; go on with mnist_small_train --resume {shlex.quote(str(folder))}'
+        raise type(e)(f'{f"{e}" or "interrupted"}{how*there}') from None
+
+def _train(learn, what:str, epochs:int, images, folder, train):
+    "Say what is trained, have `train` do it, with a bar on a terminal or else plain lines, and say what it came to."
+    from fastai.callback.progress import ProgressCallback
+    from mnist_small import __version__
+    from mnist_small.callbacks import ConsoleProgress
+    from mnist_small.learner import meets_target
+    from mnist_small.models import num_params
+    print(f'mnist_small {__version__}, iteration {what}: {num_params(learn.model):,} parameters, '
+          f'{epochs} epoch{"s"*(epochs>1)}, seed {learn.seed}')
+    print(f'Data: {images}\nRun folder: {folder}', flush=True)
+    learn.remove_cb(ProgressCallback)
+    if sys.stdout.isatty():
+        learn.add_cb(ConsoleProgress())
+    with _cut_off(folder):
+        train()
+    print(meets_target(learn))
+
+# %% ../nbs/16_cli.ipynb #cli00032
+def _agree(run, **asked):
+    "Raise `InputError` if one of the options that are given says something else than `run` was begun with."
+    means = dict(iteration=get_recipe, compile=_compile_choice, out=lambda o: user_path(o).resolve())
+    there = dict(run.record, iteration=run.recipe, out=run.path.resolve())
+    for k,v in asked.items():
+        if v is not None and means.get(k, int)(v) != there[k]:
+            raise InputError(f'{run.path} was not begun with --{k} {v}, and goes on as it began: leave that out')
+
+def _go_on(path:str, data:str, **asked):
+    "Train the run in `path` to its end."
+    with _quick_imports('mnist_small_train'):
+        import torch
+        from mnist_small.images import load_images
+        from mnist_small.runs import Run
+
+    run = Run(path)
+    _agree(run, **asked)
+    if run.complete:
+        with suppress(OSError):
+            (run.path/CHECKPOINT).unlink(missing_ok=True) # it was cut off between its weights and this
+        print(f'{path} is complete: nothing is left to train.\n{run.verdict}')
+        return
+    torch.set_num_threads(run.threads)
+    images = run.images() if data == 'auto' else load_images(data)
+    learn = run.learner(images)
+    _train(learn, run.iteration, run.record['epochs'], images, path, lambda: run.resume(learn))
+
+# %% ../nbs/16_cli.ipynb #91463d2e
+@command
+def mnist_small_train(
+    iteration:str=None, # Which network and recipe: 1, 2, 3 or sprint (default: 3)
+    epochs:int=None, # How many epochs to train (default: the recipe's)
+    seed:int=None, # Decides the first weights and all that is random in training (default: 0)
+    data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
+    out:str=None, # Folder for the run (default: a new one in runs/, named by time, iteration and seed)
+    compile:str=None, # Compile the network: kernels, torch (torch.compile), off, or auto, where it pays (default)
+    resume:str=None, # Folder of a run that was cut off: train it to its end, as it was begun
+):
+    "Train one of the three networks on MNIST and check it against the target of 99.4 %."
+    if resume is not None:
+        return _go_on(resume, data, iteration=iteration, epochs=epochs, seed=seed, out=out, compile=compile)
+    iteration,seed,compile = [b if a is None else a for a,b in ((iteration, '3'), (seed, 0), (compile, 'auto'))]
+    recipe = get_recipe(iteration)
+    epochs = recipe.epochs if epochs is None else epochs
+    _at_least(1, 'trains nothing', epochs=epochs)
+    checked_seed(seed)
+    compiled = _compile_choice(compile)
+    default = f'runs/{strftime("%Y%m%d-%H%M%S")}-{_called(iteration)}-seed{seed}'
+    folder = make_run_folder(out) if out else new_run_folder(default) # before all that takes time
+    with _quick_imports('mnist_small_train'):
+        from mnist_small.images import load_images
+        from mnist_small.learner import mnist_learner
+        from mnist_small.loader import mnist_dls
+        from mnist_small.recorder import RunRecorder
+
+    images = load_images(data)
+    dls = mnist_dls(images=images, bs=recipe.bs)
+    learn = mnist_learner(recipe, dls, seed=seed, compile=compiled, cbs=RunRecorder(folder))
+    _train(learn, iteration, epochs, images, folder, lambda: learn.fit_one_cycle(epochs))
+
+# %% ../nbs/16_cli.ipynb #f92704ce
+@command
+def mnist_small_report(
+    runs:list, # Run folders
+    out:str='report', # Folder for report.md and its pictures, new or empty
+    data:str='auto', # Where the images of the pictures come from: auto, mnist, digits, or a folder
+):
+    "Compare runs: a page with tables, curves, mistakes and filters."
+    with _quick_imports('mnist_small_report'):
+        from mnist_small.images import load_images
+        from mnist_small.report import write_report
+        from mnist_small.runs import Run
+
+    found,wrong = [],[]
+    for o in runs:
+        try:
+            found.append(Run(o))
+        except InputError as e:
+            wrong.append(str(e))
+    if found:
+        try:
+            print(write_report(found, out, lambda: load_images(data), wrong.append), flush=True)
+        except InputError as e:
+            wrong.append(str(e))
+    for o in wrong:
+        print(f'mnist_small_report: {o}', file=sys.stderr, flush=True)
+    sys.exit(bool(wrong))
+
+# %% ../nbs/16_cli.ipynb #15ebdc4c
+@command
+def mnist_small_sweep(
+    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
+    seeds:str='0-19', # Which seeds: 0-19, or 0-4,7
+    jobs:int=2, # How many runs beside each other
+    threads:int=1, # How many threads each of them has
+    epochs:int=None, # How many epochs to train (default: the recipe's)
+    change:str='', # Hyper-parameters to change, as in lr=.2,wd=0
+    valid:str='test', # Validate on the test images, or on a holdout sixth of the training images
+    data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
+    compile:str='auto', # Compile the networks: kernels, torch (torch.compile), off, or auto: where it pays
+    out:str=None, # Folder for the runs (default: sweeps/iteration3, named by iteration, change and valid)
+    csv:str=None, # Also write the results to this file
+):
+    "Train with many seeds, side by side; a second call finishes what is missing."
+    with _quick_imports('mnist_small_sweep'):
+        from mnist_small.evidence import check_sweep_file, seeds_frame, summary_sentence, sweep_summary, write_sweep
+        from mnist_small.speed import FastTraining
+        from mnist_small.sweep import parse_seeds, sweep
+
+    _at_least(1, 'runs nothing', jobs=jobs, threads=threads)
+    _at_least(1, 'trains nothing', epochs=epochs)
+    recipe,seeds,compiled = changed_recipe(get_recipe(iteration), change),parse_seeds(seeds),_compile_choice(compile)
+    asked = dict(recipe=recipe, epochs=recipe.epochs if epochs is None else epochs, valid=valid,
+                 compile=FastTraining(compiled).compile, threads=threads)
+    if csv:
+        check_sweep_file(csv, seeds, **asked)
+    parts = [_called(iteration), *filter(None, change.replace(' ', '').split(',')), *[valid][:valid != 'test']]
+    out = out or 'sweeps/'+'-'.join(parts)
+    print(f'Runs in {out}', flush=True)
+    runs = sweep(recipe, seeds, out, jobs, epochs, data, valid, compiled,
+                 say=lambda o: print(o, flush=True), threads=threads)
+    if runs:
+        print(summary_sentence(sweep_summary(seeds_frame(runs))))
+    if runs and csv:
+        write_sweep(check_sweep_file(csv, seeds, **asked), runs, f'mnist_small_sweep {" ".join(sys.argv[1:])}')
+    if len(runs) < len(seeds):
+        raise InputError(f'{len(seeds)-len(runs)} of {len(seeds)} runs are missing')
+
+# %% ../nbs/16_cli.ipynb #cli00013
+@command
+def mnist_small_export(
+    what:str, # 1, 2, 3, sprint or another network of the package, or a run folder
+    out:str, # File to write, ending in .onnx, .c or .safetensors
+    to:str=None, # onnx, c or safetensors (default: what the file ends in)
+    temperature:float=1., # What the logits are divided by: above 1 the network is less sure
+    int8:bool=False, # C in whole numbers of eight bits
+    data:str='auto', # Whose training images set the scales of --int8: auto, mnist, digits, or a folder
+    force:bool=False, # Replace a file that is there
+):
+    "Write a trained network to one file: ONNX, C or safetensors."
+    with _quick_imports('mnist_small_export'):
+        from mnist_small.export import export_model
+        from mnist_small.images import load_images
+
+    images = load_images(data) if int8 else None
+    file = export_model(what, out, to, temperature, int8, images=images, force=force)
+    print(f'{file}: {file.stat().st_size:,} bytes')
+
+# %% ../nbs/16_cli.ipynb #cli00020
+@command
+def mnist_small_predict(
+    files:list, # Pictures, folders of pictures, or - for one from the standard input
+    model:str='3', # 1, 2, 3, sprint or another network of the package
+    json:bool=False, # Print a JSON object a line: file, digit, probability, probabilities
+    show:str=None, # Also draw the steps from each picture to its answer, in this PNG file
+    force:bool=False, # Replace the file of --show if it is there
+):
+    "Read the digit in each picture: a line with its name, the digit and the probability, separated by tabs."
+    with _quick_imports('mnist_small_predict'):
+        from json import dumps
+        from mnist_small.answer import draw_readings, network_of
+        from mnist_small.files import user_path, write_whole
+        from mnist_small.named import check_sheet, named_pictures, read_named
+
+    network_of(model) # or else each of the pictures would be told that there is no such network
+    readings,wrong = {},[]
+    def failed(e):
+        wrong.append(e)
+        print(f'mnist_small_predict: {e}', file=sys.stderr, flush=True)
+
+    pictures = named_pictures(files, failed)
+    if show is not None:
+        pictures = list(pictures)
+        check_sheet(show, pictures, force)
+    for name,o in read_named(pictures, model, failed):
+        told = dict(file=name, digit=o.digit, probability=o.probability, probabilities=o.probabilities)
+        plain = ''.join(c if c.isprintable() else '?' for c in name)
+        print(dumps(told) if json else f'{plain}\t{o.digit}\t{o.probability:.4f}', flush=True)
+        if show is not None:
+            readings[name] = o
+    if readings:
+        write_whole(user_path(show), draw_readings(readings))
+    sys.exit(bool(wrong))
 
 # %% ../nbs/16_cli.ipynb #21249b8a
 def _parser(func): # An `ArgumentParser`
@@ -111,189 +344,3 @@ def _quick_imports(command:str):
         gc.enable()
         if before is not None:
             signal.signal(signal.SIGINT, before)
-
-# %% ../nbs/16_cli.ipynb #9fb6b4b6
-def _compile_choice(text:str) -> bool|str|None:
-    "What `--compile` means to `mnist_learner`."
-    choices = dict(auto=None, kernels='kernels', torch='torch', off=False)
-    if text not in choices:
-        raise InputError(f'unknown --compile {text!r}: choose from {", ".join(choices)}')
-    return choices[text]
-
-# %% ../nbs/16_cli.ipynb #87a4f430
-def _at_least(least:int, otherwise:str, **options):
-    "Raise `InputError` if one of `options` is given and is less than `least`."
-    for name,value in options.items():
-        if value is not None and value < least:
-            raise InputError(f'--{name} {value} {otherwise}: say {least} or more')
-
-# %% ../nbs/16_cli.ipynb #bb43770a
-def _called(iteration:str) -> str:
-    "The name of an iteration as part of a folder's."
-    return f'iteration{iteration}' if iteration.isdigit() else iteration
-
-# %% ../nbs/16_cli.ipynb #91463d2e
-@command
-def mnist_small_train(
-    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
-    epochs:int=None, # How many epochs to train (default: the recipe's)
-    seed:int=0, # Decides the first weights and all that is random in training
-    data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
-    out:str=None, # Folder for the run (default: a new one in runs/, named by time, iteration and seed)
-    compile:str='auto', # Compile the network: kernels, torch (torch.compile), off, or auto: where it pays
-):
-    "Train one of the three networks on MNIST and check it against the target of 99.4 %."
-    recipe = get_recipe(iteration)
-    epochs = recipe.epochs if epochs is None else epochs
-    _at_least(1, 'trains nothing', epochs=epochs)
-    checked_seed(seed)
-    compiled = _compile_choice(compile)
-    default = f'runs/{strftime("%Y%m%d-%H%M%S")}-{_called(iteration)}-seed{seed}'
-    folder = make_run_folder(out) if out else new_run_folder(default) # before all that takes time
-    with _quick_imports('mnist_small_train'):
-        from fastai.callback.progress import ProgressCallback
-        from mnist_small import __version__
-        from mnist_small.callbacks import ConsoleProgress
-        from mnist_small.images import load_images
-        from mnist_small.learner import meets_target, mnist_learner
-        from mnist_small.loader import mnist_dls
-        from mnist_small.models import num_params
-        from mnist_small.runs import RunRecorder
-
-    images = load_images(data)
-    dls = mnist_dls(images=images, bs=recipe.bs)
-    learn = mnist_learner(recipe, dls, seed=seed, compile=compiled, cbs=RunRecorder(folder))
-    print(f'mnist_small {__version__}, iteration {iteration}: {num_params(learn.model):,} parameters, '
-          f'{epochs} epoch{"s"*(epochs>1)}, seed {seed}')
-    print(f'Data: {images}\nRun folder: {folder}', flush=True)
-    learn.remove_cb(ProgressCallback)
-    if sys.stdout.isatty():
-        learn.add_cb(ConsoleProgress())
-    learn.fit_one_cycle(epochs)
-    print(meets_target(learn))
-
-# %% ../nbs/16_cli.ipynb #f92704ce
-@command
-def mnist_small_report(
-    runs:list, # Run folders
-    out:str='report', # Folder for report.md and its pictures, new or empty
-    data:str='auto', # Where the images of the pictures come from: auto, mnist, digits, or a folder
-):
-    "Compare runs: a page with tables, curves, mistakes and filters."
-    with _quick_imports('mnist_small_report'):
-        from mnist_small.images import load_images
-        from mnist_small.report import write_report
-        from mnist_small.runs import Run
-
-    found,wrong = [],[]
-    for o in runs:
-        try:
-            found.append(Run(o))
-        except InputError as e:
-            wrong.append(str(e))
-    if found:
-        try:
-            print(write_report(found, out, lambda: load_images(data), wrong.append), flush=True)
-        except InputError as e:
-            wrong.append(str(e))
-    for o in wrong:
-        print(f'mnist_small_report: {o}', file=sys.stderr, flush=True)
-    sys.exit(bool(wrong))
-
-# %% ../nbs/16_cli.ipynb #15ebdc4c
-@command
-def mnist_small_sweep(
-    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
-    seeds:str='0-19', # Which seeds: 0-19, or 0-4,7
-    jobs:int=2, # How many runs beside each other
-    threads:int=1, # How many threads each of them has
-    epochs:int=None, # How many epochs to train (default: the recipe's)
-    change:str='', # Hyper-parameters to change, as in lr=.2,wd=0
-    valid:str='test', # Validate on the test images, or on a holdout sixth of the training images
-    data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
-    compile:str='auto', # Compile the networks: kernels, torch (torch.compile), off, or auto: where it pays
-    out:str=None, # Folder for the runs (default: sweeps/iteration3, named by iteration, change and valid)
-    csv:str=None, # Also write the results to this file
-):
-    "Train with many seeds, side by side; a second call finishes what is missing."
-    with _quick_imports('mnist_small_sweep'):
-        from mnist_small.evidence import check_sweep_file, seeds_frame, summary_sentence, sweep_summary, write_sweep
-        from mnist_small.speed import FastTraining
-        from mnist_small.sweep import parse_seeds, sweep
-
-    _at_least(1, 'runs nothing', jobs=jobs, threads=threads)
-    _at_least(1, 'trains nothing', epochs=epochs)
-    recipe,seeds,compiled = changed_recipe(get_recipe(iteration), change),parse_seeds(seeds),_compile_choice(compile)
-    asked = dict(recipe=recipe, epochs=recipe.epochs if epochs is None else epochs, valid=valid,
-                 compile=FastTraining(compiled).compile, threads=threads)
-    if csv:
-        check_sweep_file(csv, seeds, **asked)
-    parts = [_called(iteration), *filter(None, change.replace(' ', '').split(',')), *[valid][:valid != 'test']]
-    out = out or 'sweeps/'+'-'.join(parts)
-    print(f'Runs in {out}', flush=True)
-    runs = sweep(recipe, seeds, out, jobs, epochs, data, valid, compiled,
-                 say=lambda o: print(o, flush=True), threads=threads)
-    if runs:
-        print(summary_sentence(sweep_summary(seeds_frame(runs))))
-    if runs and csv:
-        write_sweep(check_sweep_file(csv, seeds, **asked), runs, f'mnist_small_sweep {" ".join(sys.argv[1:])}')
-    if len(runs) < len(seeds):
-        raise InputError(f'{len(seeds)-len(runs)} of {len(seeds)} runs are missing')
-
-# %% ../nbs/16_cli.ipynb #cli00013
-@command
-def mnist_small_export(
-    what:str, # 1, 2, 3, sprint or another network of the package, or a run folder
-    out:str, # File to write, ending in .onnx, .c or .safetensors
-    to:str=None, # onnx, c or safetensors (default: what the file ends in)
-    temperature:float=None, # What the logits are divided by: above 1 it is less sure (default: 1, or the package's)
-    int8:bool=False, # C in whole numbers of eight bits
-    data:str='auto', # Whose training images set the scales of --int8: auto, mnist, digits, or a folder
-    force:bool=False, # Replace a file that is there
-):
-    "Write a trained network to one file: ONNX, C or safetensors."
-    with _quick_imports('mnist_small_export'):
-        from mnist_small.export import export_model
-        from mnist_small.images import load_images
-
-    images = load_images(data) if int8 else None
-    file = export_model(what, out, to, temperature, int8, images=images, force=force)
-    print(f'{file}: {file.stat().st_size:,} bytes')
-
-# %% ../nbs/16_cli.ipynb #cli00020
-@command
-def mnist_small_predict(
-    files:list, # Pictures, folders of pictures, or - for one from the standard input
-    model:str='3', # 1, 2, 3, sprint or another network of the package
-    json:bool=False, # Print a JSON object a line: file, digit, probability, sure, probabilities
-    show:str=None, # Also draw the steps from each picture to its answer, in this PNG file
-    force:bool=False, # Replace the file of --show if it is there
-):
-    "Read the digit in each picture: a line of name, digit, probability and, if so, 'not sure', separated by tabs."
-    with _quick_imports('mnist_small_predict'):
-        from json import dumps
-        from mnist_small.answer import draw_readings, network_of
-        from mnist_small.files import user_path
-        from mnist_small.named import check_sheet, named_pictures, read_named
-        from mnist_small.places import write_place
-
-    network_of(model) # or else each of the pictures would be told that there is no such network
-    readings,wrong = {},[]
-    def failed(e):
-        wrong.append(e)
-        print(f'mnist_small_predict: {e}', file=sys.stderr, flush=True)
-
-    pictures = named_pictures(files, failed)
-    if show is not None:
-        pictures = list(pictures)
-        check_sheet(show, pictures, force)
-    for name,o in read_named(pictures, model, failed):
-        told = dict(file=name, digit=o.digit, probability=o.probability, sure=o.sure, probabilities=o.probabilities)
-        plain = ''.join(c if c.isprintable() else '?' for c in name)
-        line = f'{plain}\t{o.digit}\t{o.probability:.4f}'+f'\t{o.doubt}'*(not o.sure)
-        print(dumps(told) if json else line, flush=True)
-        if show is not None:
-            readings[name] = o
-    if readings:
-        write_place(user_path(show), draw_readings(readings))
-    sys.exit(bool(wrong))

@@ -157,6 +157,12 @@ def write_whole(
     except BaseException:
         tmp.unlink(missing_ok=True)
         raise
+    with suppress(OSError): # where a folder cannot be flushed, as on Windows
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 # %% ../nbs/00_files.ipynb #4e1d3524
 def cache_dir() -> Path: # The folder that downloads and compiled code are kept in
@@ -167,6 +173,9 @@ def cache_dir() -> Path: # The folder that downloads and compiled code are kept 
 # %% ../nbs/00_files.ipynb #f100000b
 RUN_FILES = ('recipe.json', 'history.csv', 'model.safetensors')
 "What a run leaves in its folder."
+
+CHECKPOINT = 'checkpoint.safetensors'
+"What is there beside until it is complete: the training as it was at the end of an epoch."
 
 LOCK = '.mnist_small.lock'
 "The file in a folder that is locked while somebody works in it."
@@ -254,7 +263,9 @@ def check_run_folder(
     except OSError as e:
         raise InputError(f'{path} cannot be used: {e.strerror}') from e
     if taken:
-        raise FolderTaken(f'{path} already holds a run ({", ".join(taken)}): name another folder with --out')
+        cut_off = 'model.safetensors' not in taken and os.path.lexists(path/CHECKPOINT)
+        how = f', which was cut off: go on with --resume {path}, or name' if cut_off else ': name'
+        raise FolderTaken(f'{path} already holds a run ({", ".join(taken)}){how} another folder with --out')
     return path
 
 # %% ../nbs/00_files.ipynb #673f11ef

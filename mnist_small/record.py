@@ -151,7 +151,8 @@ def describe_run(
     return dict(
         format=RECORD_FORMAT, iteration=iteration, departures=other,
         recipe=asdict(learn.recipe), seed=learn.seed,
-        bs=_batch_size(learn.dls.loaders[0]), metrics=[str(o.name) for o in learn.metrics],
+        bs=_batch_size(learn.dls.loaders[0]), val_bs=_batch_size((learn.dls.loaders*2)[1]),
+        metrics=[str(o.name) for o in learn.metrics],
         compile=getattr(vars(learn).get('fast_training'), 'compile', False), parameters=num_params(learn.model),
         data=data_info(learn),
         versions=dict(mnist_small=__version__, **{o:version(o) for o in packages}),
@@ -214,7 +215,7 @@ def read_record(path:Path) -> dict:
             raise ValueError(f'recipe.json: data.{k} is of another kind')
     if len(told['data'].get('vocab', range(10))) != 10:
         raise ValueError('recipe.json: data.vocab are not the names of ten classes')
-    for k,kind in (('departures', dict), ('metrics', list)):
+    for k,kind in (('departures', dict), ('metrics', list), ('ran', dict), ('resumed', list)):
         if not isinstance(told.get(k, kind()), kind):
             raise ValueError(f'recipe.json: {k} is of another kind')
     return told

@@ -15,8 +15,8 @@ from queue import SimpleQueue
 from threading import Thread
 
 import torch
-from .files import (InputError, RUN_FILES, Range, checked_number, checked_seed, claimed, in_a_line,
-                               plain_number, said_by, user_path)
+from .files import (CHECKPOINT, InputError, RUN_FILES, Range, checked_number, checked_seed, claimed,
+                               in_a_line, plain_number, said_by, user_path)
 from .images import load_images
 from .learner import mnist_learner
 from .loader import mnist_dls
@@ -53,6 +53,17 @@ def checked_seeds(seeds) -> list:
         raise InputError(f'there are more than {MOST_SEEDS:,} seeds: name fewer')
     return list(dict.fromkeys(checked_seed(o) for o in seeds))
 
+# %% ../nbs/14_sweep.ipynb #swp00010
+def _went_on(folder:Path, data:str) -> bool:
+    "Whether `folder` holds a run that was cut off and could go on, and then has."
+    if not all((folder/o).exists() for o in (CHECKPOINT, 'recipe.json')):
+        return False
+    run = Run(folder)
+    learn = run.learner(load_images(data))
+    with learn.no_bar(), learn.no_logging():
+        run.resume(learn)
+    return True
+
 # %% ../nbs/14_sweep.ipynb #3bd3ee50
 def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|str|None,
            threads:int) -> tuple:
@@ -60,6 +71,8 @@ def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
+        if _went_on(folder, data):
+            return seed, None
         with claimed(folder):
             if (folder/'model.safetensors').exists() and Run(folder).complete:
                 raise InputError(f'{folder} holds a run that another training has left there meanwhile')

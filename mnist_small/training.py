@@ -39,6 +39,7 @@ class TrainingLearner(LeanLearner):
     _under_way,_batches,_known = False,0,None # a training; loops over batches; the callbacks from before a verb
     _as_is = False # whether loaders are used as they come
     _watched = _skipped = False # whether the loss may not become NaN; whether a step was left out
+    _resumes = None # puts a training that was cut off back to where it was, and returns how many epochs that has
     def __init__(self,
         dls:DataLoaders,
         model:nn.Module,
@@ -176,9 +177,10 @@ def to_distributed(self:TrainingLearner, sync_bn=True, **kwargs):
 # %% ../nbs/10a_training.ipynb #lrn00014
 @patch
 def _do_fit(self:TrainingLearner):
-    first = skipped_epochs(self.cbs)
-    if first and hasattr(self, 'progress'):
-        self.progress.before_epoch() # a bar begins at 0; nothing else sees an epoch that is left out
+    first = self._resumes() if self._resumes else skipped_epochs(self.cbs)
+    if first:
+        for o in self._grab_cbs(ProgressCallback):
+            o.before_epoch() # a bar begins at 0; nothing else sees an epoch that is left out
     for epoch in range(first, self.n_epoch):
         self.epoch = epoch
         set_seed(epoch_seed(self.seed, self.trainings, epoch, 0)) # for what callbacks draw before the batches
