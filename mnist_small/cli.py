@@ -197,7 +197,7 @@ def mnist_small_export(
     what:str, # 1, 2, 3, sprint or another network of the package, or a run folder
     out:str, # File to write, ending in .onnx, .c or .safetensors
     to:str=None, # onnx, c or safetensors (default: what the file ends in)
-    temperature:float=1., # What the logits are divided by: above 1 the network is less sure
+    temperature:float=None, # What the logits are divided by: above 1 it is less sure (default: 1, or the package's)
     int8:bool=False, # C in whole numbers of eight bits
     data:str='auto', # Whose training images set the scales of --int8: auto, mnist, digits, or a folder
     force:bool=False, # Replace a file that is there
@@ -216,16 +216,17 @@ def mnist_small_export(
 def mnist_small_predict(
     files:list, # Pictures, folders of pictures, or - for one from the standard input
     model:str='3', # 1, 2, 3, sprint or another network of the package
-    json:bool=False, # Print a JSON object a line: file, digit, probability, probabilities
+    json:bool=False, # Print a JSON object a line: file, digit, probability, sure, probabilities
     show:str=None, # Also draw the steps from each picture to its answer, in this PNG file
     force:bool=False, # Replace the file of --show if it is there
 ):
-    "Read the digit in each picture: a line with its name, the digit and the probability, separated by tabs."
+    "Read the digit in each picture: a line of name, digit, probability and, if so, 'not sure', separated by tabs."
     with _quick_imports('mnist_small_predict'):
         from json import dumps
         from mnist_small.answer import draw_readings, network_of
-        from mnist_small.files import user_path, write_whole
+        from mnist_small.files import user_path
         from mnist_small.named import check_sheet, named_pictures, read_named
+        from mnist_small.places import write_place
 
     network_of(model) # or else each of the pictures would be told that there is no such network
     readings,wrong = {},[]
@@ -238,109 +239,12 @@ def mnist_small_predict(
         pictures = list(pictures)
         check_sheet(show, pictures, force)
     for name,o in read_named(pictures, model, failed):
-        told = dict(file=name, digit=o.digit, probability=o.probability, probabilities=o.probabilities)
+        told = dict(file=name, digit=o.digit, probability=o.probability, sure=o.sure, probabilities=o.probabilities)
         plain = ''.join(c if c.isprintable() else '?' for c in name)
-        print(dumps(told) if json else f'{plain}\t{o.digit}\t{o.probability:.4f}', flush=True)
+        line = f'{plain}\t{o.digit}\t{o.probability:.4f}'+f'\t{o.doubt}'*(not o.sure)
+        print(dumps(told) if json else line, flush=True)
         if show is not None:
             readings[name] = o
     if readings:
-        write_whole(user_path(show), draw_readings(readings))
+        write_place(user_path(show), draw_readings(readings))
     sys.exit(bool(wrong))
-
-# %% ../nbs/16_cli.ipynb #21249b8a
-def _parser(func): # An `ArgumentParser`
-    "Options from the parameters of `func` and their docments. Without a default it is a word, or for a list several."
-    from argparse import ArgumentParser # these three here, so that Ctrl-C finds somebody who answers it
-    from inspect import Parameter
-    from fastcore.docments import docments
-    parser = ArgumentParser(prog=func.__name__, description=func.__doc__)
-    parser.print_help = lambda: print(parser.format_help(), end='', flush=True) # argparse's own hides that it cannot
-    for name,o in docments(func, full=True, returns=False).items():
-        if o.default is Parameter.empty:
-            parser.add_argument(name, nargs='+' if o.anno is list else None, help=o.docment)
-        elif o.anno is bool:
-            parser.add_argument(f'--{name}', action='store_true', help=o.docment)
-        else:
-            told = '' if o.default in (None, '') else ' (default: %(default)s)'
-            parser.add_argument(f'--{name}', type=o.anno, default=o.default, help=o.docment.replace('%', '%%')+told)
-    return parser
-
-# %% ../nbs/16_cli.ipynb #cli00002
-def _settle():
-    "Have streams that take all that is printed, no warnings, and no need for windows."
-    for name in ('stdin', 'stdout', 'stderr'): # in this order they get the numbers 0 to 2
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, 'r' if name == 'stdin' else 'w'))
-    for o in (sys.stdout, sys.stderr):
-        if getattr(o, 'errors', None) == 'strict' and hasattr(o, 'reconfigure'):
-            o.reconfigure(errors='replace')
-    os.environ['MPLBACKEND'] = 'agg'
-    if not sys.warnoptions:
-        import warnings
-        warnings.simplefilter('ignore')
-        os.environ['PYTHONWARNINGS'] = 'ignore' # for processes that are started from here
-
-def _fail(name:str, text, code:int):
-    "End with `code`, and say why."
-    with suppress(OSError): # there may be nobody who reads it
-        print(f'{name}: {text}', file=sys.stderr, flush=True)
-    sys.exit(code)
-
-def _drop_output():
-    "Forget what could not be printed, or Python tries again as it ends."
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-# %% ../nbs/16_cli.ipynb #0ce1c788
-def command(func):
-    "Make a console command of `func`: its options come from the docments, bad input ends in one line."
-    @wraps(func)
-    def run():
-        name = func.__name__
-        try:
-            _settle()
-            try:
-                parser = _parser(func)
-                parser.error = lambda text: _fail(name, f'{text} (see {name} --help)', 2)
-                func(**vars(parser.parse_args()))
-            finally:
-                leave_folders()
-                sys.stdout.flush()
-        except InputError as e:
-            _fail(name, said_by(e), 1)
-        except KeyboardInterrupt:
-            _fail(name, 'interrupted', 130)
-        except BrokenPipeError: # the reader of a pipe went away; nothing is left to say it to
-            _drop_output()
-            sys.exit(1)
-        except OSError as e: # most likely there is no room for what is printed
-            _drop_output()
-            _fail(name, f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}', 1)
-        finally:
-            gc.freeze() # or Python goes through all that was made as it ends, which takes a second
-    return run
-
-# %% ../nbs/16_cli.ipynb #cli00003
-@contextmanager
-def _quick_imports(command:str):
-    """Import without the search for cycles of objects, which imports set off again and again and which finds none.
-
-    Ctrl-C ends `command` at once: some modules take an interrupt for a failure of their own, and go on or say more.
-    """
-    def end(*_):
-        leave_folders()
-        with suppress(OSError):
-            os.write(2, f'{command}: interrupted\n'.encode())
-        os._exit(130)
-    try:
-        before = signal.signal(signal.SIGINT, end)
-    except ValueError: # not the main thread, which signals do not reach
-        before = None
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
