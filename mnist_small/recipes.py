@@ -104,7 +104,8 @@ RECIPES = {
     'sprint': Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.99, bn_momentum=.2, moment_norm=.5,
                      max_rotate=2., max_shift=.04, max_scale=.02, max_shear=2., epochs=5),
     'reader': Recipe(model='model3', opt='sgd', lr=.2, wd=2e-4, ema_decay=.999, moment_norm=.65,
-                     max_rotate=10., max_shift=.04, max_scale=.12, max_shear=2., thicken=.3, thin=.35),
+                     max_rotate=10., max_shift=.04, max_scale=.12, max_shear=5., max_stretch=.15, thicken=.3, thin=.35,
+                     soften=.5, epochs=30, patience=30),
 }
 "The recipe of each iteration, of a sprint, and of what reads other people's digits."
 
