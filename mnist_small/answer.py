@@ -169,7 +169,7 @@ def _session(name:str): # An `InferenceSession`
 # %% ../nbs/03h_answer.ipynb #ans00015
 def read_digits(
     images, # A list of what `read_digit` takes, or an array of (n,28,28)
-    model:int|str=3 # As for `read_digit`
+    model:int|str='reader' # As for `read_digit`
 ) -> list: # Of `Reading`, in the order of `images`
     "Read a digit in each picture. Raises `InputError` that says which picture cannot be read, and why."
     name = network_of(model)
@@ -185,7 +185,7 @@ def read_digits(
 
 def read_digit(
     image, # A path, an open file, its bytes, a PIL picture, an array or a tensor
-    model:int|str=3 # 1, 2, 3, 'sprint' or another name that `load_network` knows
+    model:int|str='reader' # or 1, 2, 3, 'sprint', or another name that `load_network` knows
 ) -> Reading:
     """Read the digit in a picture. Paths, files, bytes, PIL pictures, and arrays of other sizes, are prepared as
     `prepare_digit` does; arrays and tensors of 28×28 are taken as they are, as MNIST's images: light ink on 0.

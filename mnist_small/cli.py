@@ -93,7 +93,7 @@ def _go_on(path:str, data:str, **asked):
 # %% ../nbs/16_cli.ipynb #91463d2e
 @command
 def mnist_small_train(
-    iteration:str=None, # Which network and recipe: 1, 2, 3 or sprint (default: 3)
+    iteration:str=None, # Which network and recipe: 1, 2, 3, sprint or reader (default: 3)
     epochs:int=None, # How many epochs to train (default: the recipe's)
     seed:int=None, # Decides the first weights and all that is random in training (default: 0)
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
@@ -154,7 +154,7 @@ def mnist_small_report(
 # %% ../nbs/16_cli.ipynb #15ebdc4c
 @command
 def mnist_small_sweep(
-    iteration:str='3', # Which network and recipe: 1, 2, 3 or sprint
+    iteration:str='3', # Which network and recipe: 1, 2, 3, sprint or reader
     seeds:str='0-19', # Which seeds: 0-19, or 0-4,7
     jobs:int=2, # How many runs beside each other
     threads:int=1, # How many threads each of them has
@@ -194,7 +194,7 @@ def mnist_small_sweep(
 # %% ../nbs/16_cli.ipynb #cli00013
 @command
 def mnist_small_export(
-    what:str, # 1, 2, 3, sprint or another network of the package, or a run folder
+    what:str, # 1, 2, 3, sprint, reader or another network of the package, or a run folder
     out:str, # File to write, ending in .onnx, .c or .safetensors
     to:str=None, # onnx, c or safetensors (default: what the file ends in)
     temperature:float=None, # What the logits are divided by: above 1 it is less sure (default: 1, or the package's)
@@ -215,7 +215,7 @@ def mnist_small_export(
 @command
 def mnist_small_predict(
     files:list, # Pictures, folders of pictures, or - for one from the standard input
-    model:str='3', # 1, 2, 3, sprint or another network of the package
+    model:str='reader', # 1, 2, 3, sprint, reader or another network of the package
     json:bool=False, # Print a JSON object a line: file, digit, probability, sure, probabilities
     show:str=None, # Also draw the steps from each picture to its answer, in this PNG file
     force:bool=False, # Replace the file of --show if it is there

@@ -182,7 +182,7 @@ def _format(path:Path, to) -> str:
 
 # %% ../nbs/03f_export.ipynb #expo0013
 def export_model(
-    what:int|str|Path|DigitNet, # 1, 2, 3, 'sprint', the folder of a run, or a network
+    what:int|str|Path|DigitNet, # 1, 2, 3, 'sprint', 'reader', the folder of a run, or a network
     path:str|Path, # File to write
     to:str|None=None, # 'onnx', 'c' or 'safetensors'; by default what `path` ends in
     temperature:float|None=None, # Divides the logits: above 1 the network is less sure (by default 1, or the package's)

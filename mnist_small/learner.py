@@ -137,7 +137,7 @@ def first_network(recipe:Recipe, seed:int) -> nn.Module:
 
 # %% ../nbs/11_learner.ipynb #872f3444
 def mnist_learner(
-    iteration:int|str|Recipe=3, # 1, 2, 3, 'sprint', or a recipe of one's own
+    iteration:int|str|Recipe=3, # 1, 2, 3, 'sprint', 'reader', or a recipe of one's own
     dls:DataLoaders|None=None, # Data to train on; by default `mnist_dls()` with the recipe's batch size
     seed:int=0, # Decides the first weights and all that is random in training
     model:nn.Module|None=None, # Another network in place of the recipe's, for the same images

@@ -227,7 +227,7 @@ def trained_network(
 
 # %% ../nbs/03_models.ipynb #mod00012
 def load_network(
-    name:int|str=3 # 1, 2, 3, 'sprint' or another of the names in mnist_small/weights
+    name:int|str=3 # 1, 2, 3, 'sprint', 'reader' or another of the names in mnist_small/weights
 ) -> DigitNet: # In evaluation mode, on the CPU
     "A trained network as a plain torch module, without fastai. Raises `InputError` for a name that there is not."
     model = pretrained_record(name)['recipe']['model']
