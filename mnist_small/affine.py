@@ -52,14 +52,6 @@ def warp_images(
     grid = affine_grid(matrix, *x.shape[2:])
     return F.grid_sample(x, grid, mode='bilinear', padding_mode='zeros', align_corners=False)
 
-# %% ../nbs/02_affine.ipynb #stretch1
-def stretched(
-    matrix:Tensor, # (n,2,3) affine maps
-    width:Tensor # (n,) factor: 1.1 is 10 % wider
-) -> Tensor: # (n,2,3)
-    "The same maps, but for results that are wider."
-    return torch.cat([matrix[:,:,:1]/width.view(-1, 1, 1), matrix[:,:,1:]], 2)
-
 # %% ../nbs/02_affine.ipynb #aff00003
 def compose_maps(
     first:Tensor, # (n,2,3) the map whose result
@@ -77,14 +69,6 @@ def change_strokes(
     share = share.view(-1, 1, 1, 1)
     sign = torch.where(share < 0, -1., 1.)
     return x + share.abs()*(sign*F.max_pool2d(sign*x, 3, stride=1, padding=1)-x)
-
-# %% ../nbs/02_affine.ipynb #soft0001
-def soften_edges(
-    x:Tensor, # (n,c,h,w)
-    share:Tensor # (n,) 1: the mean of nine pixels, 0: as it is
-) -> Tensor: # (n,c,h,w)
-    "`x` with softer edges."
-    return x + share.view(-1, 1, 1, 1)*(F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)-x)
 
 # %% ../nbs/02_affine.ipynb #deskew01
 TARGET_SPREAD = .28,.38

@@ -18,8 +18,7 @@ from fastai.data.transforms import IntToFloatTensor, Normalize
 from fastai.torch_core import TensorCategory, TensorImage, TensorImageBW, default_device
 from fastcore.basics import chunked, listify, patch
 from fasttransform import DisplayedTransform, Pipeline
-from .affine import (
-    affine_matrix, change_strokes, compose_maps, moment_matrix, soften_edges, stretched, warp_images)
+from .affine import affine_matrix, change_strokes, compose_maps, moment_matrix, warp_images
 from .dataset import DigitDataset, DigitLoaders
 from .files import InputError, Range, checked_number, plain_number
 from .images import MNIST_STATS, Images, load_images
@@ -125,26 +124,23 @@ def base_tfms() -> list: # fastai batch transforms
 class DigitTransform(DisplayedTransform):
     "Even out slant and size of each digit, and in training batches change it at random, in one bilinear interpolation."
     order,per_image = 20,True
-    names = ('moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear', 'max_stretch', 'thicken', 'thin',
-             'soften')
+    names = 'moment_norm', 'max_rotate', 'max_shift', 'max_scale', 'max_shear', 'thicken', 'thin'
     def __init__(self,
         moment_norm:float|None=None, # `size` of `moment_matrix`; None: digits are not evened out
         max_rotate:float=0., # Degrees, either way; this and all that follow in training only
         max_shift:float=0., # Fraction of the side, in x and in y, either way
         max_scale:float=0., # Fraction larger or smaller
         max_shear:float=0., # Degrees, either way
-        max_stretch:float=0., # Fraction wider or narrower
         thicken:float=0., # Share of the images whose strokes become thicker
-        thin:float=0., # Share of the images whose strokes become thinner
-        soften:float=0. # Share of the images whose edges become softer
+        thin:float=0. # Share of the images whose strokes become thinner
     ):
-        given = moment_norm, max_rotate, max_shift, max_scale, max_shear, max_stretch, thicken, thin, soften
+        given = moment_norm, max_rotate, max_shift, max_scale, max_shear, thicken, thin
         vars(self).update(zip(self.names, map(plain_number, given), strict=True))
         super().__init__()
 
     def __repr__(self):
         told = zip(self.names, self.amounts, strict=True)
-        optional = dict(moment_norm=None, max_stretch=0, thicken=0, thin=0, soften=0)
+        optional = dict(moment_norm=None, thicken=0, thin=0)
         return f"DigitTransform({', '.join(f'{k}={v}' for k,v in told if v != optional.get(k, ''))})"
 
     def __call__(self, *args, split_idx=None, **kwargs):
@@ -156,7 +152,7 @@ class DigitTransform(DisplayedTransform):
         if matrix is None:
             return x
         seen,strokes = warp_images(t, matrix),self.random_strokes(len(t), t.device) if training else None
-        return self.softened(seen if strokes is None else change_strokes(seen, strokes), training).as_subclass(type(x))
+        return (seen if strokes is None else change_strokes(seen, strokes)).as_subclass(type(x))
 
     def encodes(self, y:TensorCategory, *, training=False): # noqa: F811 fastai dispatches on types
         return y
@@ -172,18 +168,6 @@ def changes(self:DigitTransform) -> bool:
     "Whether training batches are changed at random."
     return any(self.amounts[1:])
 
-@patch
-def matrix(self:DigitTransform,
-    x:Tensor, # (n,c,28,28), ink above 0 on a background of 0
-    training:bool # Whether it is a training batch
-) -> Tensor|None: # (n,2,3)
-    "The map of each image of `x`; None if they stay as they are."
-    random = self.random_matrix(len(x), x.device) if training and self.changes else None
-    if self.moment_norm is None:
-        return random
-    moments = moment_matrix(x, self.moment_norm)
-    return moments if random is None else compose_maps(moments, random)
-
 # %% ../nbs/04_loader.ipynb #11aba80f
 @patch
 def random_matrix(self:DigitTransform,
@@ -192,9 +176,7 @@ def random_matrix(self:DigitTransform,
 ) -> Tensor: # (n,2,3)
     "`n` random affine maps within the limits."
     r,x,y,k,s = torch.rand(5, n, device=device, dtype=torch.float32)*2-1
-    matrix = affine_matrix(self.max_rotate*r, self.max_shift*x, self.max_shift*y, 1+self.max_scale*k, self.max_shear*s)
-    # widths are drawn only where they are asked for, so that other recipes draw what they always did
-    return stretched(matrix, 1+self.max_stretch*(torch.rand_like(r)*2-1)) if self.max_stretch else matrix
+    return affine_matrix(self.max_rotate*r, self.max_shift*x, self.max_shift*y, 1+self.max_scale*k, self.max_shear*s)
 
 @patch
 def random_strokes(self:DigitTransform,
@@ -208,15 +190,16 @@ def random_strokes(self:DigitTransform,
     return torch.where(which < self.thicken, share, torch.where(which < self.thicken+self.thin, -share, 0.))
 
 @patch
-def softened(self:DigitTransform,
-    x:Tensor, # (n,c,28,28)
+def matrix(self:DigitTransform,
+    x:Tensor, # (n,c,28,28), ink above 0 on a background of 0
     training:bool # Whether it is a training batch
-) -> Tensor: # (n,c,28,28)
-    "`x`, of which some images get softer edges."
-    if training and self.soften:
-        which,share = torch.rand(2, len(x), device=x.device, dtype=torch.float32)
-        x = soften_edges(x, torch.where(which < self.soften, share, 0.))
-    return x
+) -> Tensor|None: # (n,2,3)
+    "The map of each image of `x`; None if they stay as they are."
+    random = self.random_matrix(len(x), x.device) if training and self.changes else None
+    if self.moment_norm is None:
+        return random
+    moments = moment_matrix(x, self.moment_norm)
+    return moments if random is None else compose_maps(moments, random)
 
 # %% ../nbs/04_loader.ipynb #1f39a1ed
 def _splits(images:Images, valid:str) -> tuple:

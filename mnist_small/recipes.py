@@ -81,10 +81,8 @@ class Recipe(_HyperParameters):
     max_shift: float = _hp('of side', 'augmentation: moved this far in x and y', _share, 0.)
     max_scale: float = _hp('of size', 'augmentation: this much larger or smaller', Range(0, 1, below=True), 0.)
     max_shear: float = _hp('degrees', 'augmentation: slanted this far either way', Range(0, 90, below=True), 0.)
-    max_stretch: float = _hp('of width', 'augmentation: this much wider or narrower', Range(0, 1, below=True), 0.)
     thicken: float = _hp('of images', 'augmentation: whose strokes become thicker, as with another pen', _share, 0.)
     thin: float = _hp('of images', 'augmentation: whose strokes become thinner; with those, 1 at most', _share, 0.)
-    soften: float = _hp('of images', 'augmentation: whose edges become softer, as on a coarse scan', _share, 0.)
     ema_decay: float|None = _hp(
         'per step', 'share of the averaged weights kept in each step; None: no averaging', _share, None)
     ema_start: float = _hp('fraction', 'share of the training before averaging begins', _share, 0.)
@@ -104,8 +102,7 @@ RECIPES = {
     'sprint': Recipe(model='model3', opt='sgd', lr=.3, wd=5e-4, ema_decay=.99, bn_momentum=.2, moment_norm=.5,
                      max_rotate=2., max_shift=.04, max_scale=.02, max_shear=2., epochs=5),
     'reader': Recipe(model='model3', opt='sgd', lr=.2, wd=2e-4, ema_decay=.999, moment_norm=.65,
-                     max_rotate=10., max_shift=.04, max_scale=.12, max_shear=5., max_stretch=.15, thicken=.3, thin=.35,
-                     soften=.5, epochs=30, patience=30),
+                     max_rotate=10., max_shift=.04, max_scale=.12, max_shear=2., thicken=.3, thin=.35),
 }
 "The recipe of each iteration, of a sprint, and of what reads other people's digits."
 

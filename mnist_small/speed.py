@@ -69,7 +69,7 @@ class FusedTransform(DigitTransform):
     def encodes(self, x:TensorImageBW, *, training=False):
         random = self.random_matrix(len(x)) if training and self.changes else None
         strokes = self.random_strokes(len(x)) if training else None
-        return TensorImageBW(self.softened(self.warp(x.as_subclass(Tensor), random, strokes), training))
+        return TensorImageBW(self.warp(x.as_subclass(Tensor), random, strokes))
 
 def fused(
     dl, # A loader
