@@ -63,7 +63,7 @@ def fit(args) -> dict:
 
 def told_temperature(name:str) -> float:
     "What packaged weights say; 1 for those of a run."
-    from mnist_small.models import packaged_name, pretrained_record
+    from mnist_small.packaged import packaged_name, pretrained_record
     return 1. if packaged_name(name) is None else pretrained_record(name).get('temperature', 1.)
 
 

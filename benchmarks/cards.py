@@ -86,7 +86,7 @@ def latency(name:str) -> list: # Lines
 
 def card(name:str) -> str:
     "The card of one set of weights."
-    from mnist_small.models import pretrained_record
+    from mnist_small.packaged import pretrained_record
     told = pretrained_record(name)
     recipe,data = told['recipe'],told['data']
     changed = {k:v for k,v in recipe.items() if k in (
@@ -120,7 +120,7 @@ def card(name:str) -> str:
 
 def main():
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    from mnist_small.models import packaged_names
+    from mnist_small.packaged import packaged_names
     for o in packaged_names():
         (ROOT/'mnist_small'/'weights'/f'{o}.md').write_text(card(o))
         print(f'mnist_small/weights/{o}.md')
