@@ -127,11 +127,10 @@ class AveragedWeights(Callback):
         learn = self.learn
         if _finding_lr(self) or _steps_before(learn) < self.start*learn.n_epoch*learn.n_iter:
             return
+        self.live = self.live or self._floats()
         if self.average is None:
-            self.live = self._floats()
             self.average,self.since = [o.clone() for o in self.live],learn.train_iter
         else: # the decay is warmed up by the number of steps before this one
-            self.live = self.live or self._floats()
             steps = learn.train_iter-self.since
             decay = min(self.decay, (1+steps)/(10+steps))
             torch._foreach_lerp_(self.average, self.live, 1-decay) # all tensors in one call, as in torch's swa_utils
@@ -139,9 +138,8 @@ class AveragedWeights(Callback):
     def before_validate(self):
         if self.average is None or self.raw is not None:
             return
-        self.live = self._floats()
-        self.raw = [o.clone() for o in self.live]
-        _copy_into(self.live, self.average)
+        self.raw = [o.clone() for o in self._floats()]
+        _copy_into(self._floats(), self.average)
 
     def after_fit(self):
         self.before_validate() # if it ended in the middle of an epoch

@@ -23,7 +23,7 @@ from .speed import FastTraining
 from .training import TrainingLearner
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 # %% ../nbs/11b_checkpoint.ipynb #ckp00006
 _lists = {tuple:'tuple', L:'L', deque:'deque'}
@@ -186,18 +186,17 @@ class Checkpoint:
         self.path = path
         self.told,self.tensors = read_checkpoint(path)
         try:
-            self.unpack = unpack = Unpacking(self.tensors)
+            unpack = Unpacking(self.tensors)
             o = {k:unpack(v) for k,v in self.told.items() if k != 'parts'}
             self.n_epoch = checked_number('n_epoch', o['n_epoch'], Range(1, 10**6, int))
             self.epoch = checked_number('epoch', o['epoch'], Range(0, self.n_epoch, int))
             self.batches = checked_number('batches', o['batches'], Range(1, kind=int))
             self.counts = {k:checked_number(k, o['counts'][k], v) for k,v in _counts.items()}
             self.network,self.optimiser,self.fit,self.asked = [o[k] for k in ('network', 'optimiser', 'fit', 'asked')]
-            self.parts = {k:{a for a,_ in v['dict']} for k,v in self.told['parts'].items()}
-            self.more = o
-            if not all(isinstance(v, dict) for v in (self.network, self.optimiser, self.fit)):
+            self.parts,self.more = self.told['parts'],o
+            if not all(isinstance(v, dict) for v in (self.network, self.optimiser, self.fit, self.parts)):
                 raise ValueError('a part of it is of another kind')
-        except (KeyError, TypeError, AttributeError, ValueError) as e:
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as e:
             raise InputError(f'{path} cannot be read: {said_by(e)}') from e
 
 # %% ../nbs/11b_checkpoint.ipynb #ckp00019
@@ -210,15 +209,16 @@ def _family(o):
 def _forms(tensors) -> list:
     return [(o.shape, o.dtype) for o in tensors]
 
-def _optimiser_differs(there:dict, saved:dict, model:nn.Module) -> bool:
-    "Whether `saved` is the state of another optimiser than `there`, or for other parameters."
+def _optimiser_differs(opt, saved:dict) -> bool:
+    "Whether `saved` is the state of another optimiser than `opt`, or for other parameters."
+    there = opt.state_dict()
     if there.keys() != saved.keys() or 'param_groups' not in there:
         return there.keys() != saved.keys()
     groups = [there['param_groups'], saved['param_groups']]
     forms = [[{k:_family(v) for k,v in g.items() if v is not None and k != 'fused'} for g in o] for o in groups]
     if forms[0] != forms[1] or any(a['params'] != b['params'] for a,b in zip(*groups, strict=True)):
         return True
-    shapes,state = [o.shape for o in model.parameters() if o.requires_grad],saved['state']
+    shapes,state = [o.shape for group in opt.param_lists for o in group],saved['state']
     return not all(type(k) is int and 0 <= k < len(shapes) and isinstance(v, dict) and
                    all(o.ndim == 0 or o.shape == shapes[k] for o in v.values() if isinstance(o, Tensor))
                    for k,v in state.items())
@@ -233,15 +233,14 @@ def put_back(self:Checkpoint,
     own,there = dict(learn.model.state_dict()),_parts(learn, without)
     device = next(learn.model.parameters()).device
     try:
-        kept = {k:Unpacking(self.tensors, own, device)(v) for k,v in self.told['parts'].items()}
+        kept = {k:Unpacking(self.tensors, own, device)(v) for k,v in self.parts.items()}
         wrong = self._differs(learn, own, there, kept)
         if wrong:
             raise ValueError(wrong)
-        optimiser = learn.opt.state_dict()
-        if _optimiser_differs(optimiser, self.optimiser, learn.model):
+        if _optimiser_differs(learn.opt, self.optimiser):
             raise ValueError('its optimiser is another, or for other parameters')
         learn.opt.load_state_dict(self.optimiser)
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError) as e: # that of recursion too
         raise InputError(f'{self.path} does not fit this learner: {said_by(e)}') from e
     learn.model.load_state_dict(self.network)
     vars(learn).update(self.counts)
