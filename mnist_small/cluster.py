@@ -26,7 +26,8 @@ from .files import FolderTaken, InputError, RUN_FILES, claimed, in_a_line, said_
 from .images import Images
 
 # %% ../nbs/12b_cluster.ipynb #clu00006
-_one_at_a_time,_folder = Lock(),{} # of the run that is trained, by its sweep
+_one_at_a_time = Lock()
+_folders,_stopped = {},set() # of runs, by their sweep; sweeps that were ended
 
 def train_there(
     images:bytes, # `Images`, pickled
@@ -37,35 +38,23 @@ def train_there(
     from distributed import get_worker
     local = get_worker().local_directory
     with _one_at_a_time, TemporaryDirectory(prefix='mnist_small-', dir=local, ignore_cleanup_errors=True) as tmp:
-        folder = _folder[sweep] = Path(tmp)/'run'
-        try:
+        (Path(tmp)/'room').write_bytes(bytes(2**20)) # a disk that is full is not the run's failure
+        folder,_folders[sweep],failure = Path(tmp)/'run',Path(tmp),'was ended'
+        if sweep not in _stopped:
             _,failure = pickle.loads(call)(folder=folder, data=pickle.loads(images))
-        finally:
-            del _folder[sweep]
+        del _folders[sweep]
         return failure, {} if failure else {o:(folder/o).read_bytes() for o in RUN_FILES}
 
 def stop_there(
     sweep:str # As for `train_there`
 ):
-    "End the run that this worker trains: one whose folder is gone ends with its epoch."
-    if sweep in _folder:
-        rmtree(_folder[sweep], ignore_errors=True)
+    "End the run that this worker trains: one whose folder has become a file ends with its epoch."
+    _stopped.add(sweep)
+    if sweep in _folders:
+        rmtree(_folders[sweep], ignore_errors=True)
+        _folders[sweep].touch()
 
 # %% ../nbs/12b_cluster.ipynb #clu00008
-def _write(folder:Path, files:dict):
-    with claimed(folder):
-        if (folder/RUN_FILES[-1]).exists():
-            raise FolderTaken(f'{folder} holds a run that another training has left there meanwhile')
-        try:
-            for o in RUN_FILES:
-                (folder/o).unlink(missing_ok=True)
-            for o in RUN_FILES:
-                write_whole(folder/o, files[o])
-        except OSError as e:
-            for o in RUN_FILES:
-                (folder/o).unlink(missing_ok=True)
-            raise InputError(f'{folder} cannot be written: {e.strerror}') from e
-
 def place_run(
     folder:Path, # Of the run
     files:dict # Their content as bytes, by name
@@ -74,7 +63,18 @@ def place_run(
     if not isinstance(files, dict) or set(files) != set(RUN_FILES) or {type(o) for o in files.values()} != {bytes}:
         return 'what its worker has sent is no run'
     try:
-        _write(folder, files)
+        with claimed(folder):
+            if (folder/RUN_FILES[-1]).exists():
+                return f'{folder} holds a run that another training has left there meanwhile'
+            try:
+                for o in RUN_FILES:
+                    (folder/o).unlink(missing_ok=True)
+                for o in RUN_FILES:
+                    write_whole(folder/o, files[o])
+            except OSError as e:
+                for o in RUN_FILES:
+                    (folder/o).unlink(missing_ok=True)
+                raise InputError(f'{folder} cannot be written: {e.strerror}') from e
     except InputError as e:
         if isinstance(e.__cause__, OSError) and not isinstance(e, FolderTaken):
             raise
@@ -116,6 +116,7 @@ def check_scheduler(address:str):
     if kind != 'Scheduler':
         raise InputError(f"at {address} is a Dask {kind.lower()}: name the scheduler's address")
 
+# %% ../nbs/12b_cluster.ipynb #clu0010c
 @contextmanager
 def connected(
     address:str # Of a Dask scheduler
@@ -163,8 +164,8 @@ class Workers:
     def __init__(self, client, images:Images, say):
         self.client,self.say,self.name = client,say,uuid4().hex
         self.sent,self.ended = {},SimpleQueue() # futures, with worker and seed (None: it was asked for its versions)
-        self.there,self.fit,self.reasons,self.told = {},set(),{},set() # workers: all with their threads, those that can
-        # train, those that cannot with why; what was said
+        self.there,self.fit,self.reasons = {},set(),{} # all, with threads; those that can train; why the others cannot
+        self.told,self.hint = set(),None # what was said
         with warnings.catch_warnings():
             warnings.simplefilter('ignore') # images are large
             self.images = client.submit(bytes, pickle.dumps(images), pure=False)
@@ -173,9 +174,6 @@ class Workers:
         future = self.client.submit(eval, code, names, workers=[worker], pure=False)
         self.sent[future] = worker,seed
         future.add_done_callback(self.ended.put)
-
-    def busy(self) -> set: # Workers
-        return {worker for worker,_ in self.sent.values()}
 
     def trains(self) -> list: # Workers that train a run
         return [worker for worker,seed in self.sent.values() if seed is not None]
@@ -188,6 +186,12 @@ class Workers:
         if text not in self.told:
             self.told.add(text)
             self.say(text)
+
+    def leave_out(self, worker:str, why:str):
+        if worker in self.there:
+            self.fit.discard(worker)
+            self.reasons[worker] = why
+            self.tell(f'worker {worker} is left out: {why}')
 
 # %% ../nbs/12b_cluster.ipynb #clu0012a
 @patch
@@ -202,7 +206,8 @@ def look(self:Workers) -> list: # As from `answer`
                          'the same command goes on with the rest') from e
     self.sent = {k:v for k,v in self.sent.items() if k not in lost}
     self.fit &= self.there.keys()
-    for worker in self.there.keys()-self.fit-self.reasons.keys()-self.busy():
+    self.reasons = {k:v for k,v in self.reasons.items() if k in self.there}
+    for worker in self.there.keys()-self.fit-self.reasons.keys()-{o for o,_ in self.sent.values()}:
         self._send(worker, None, _VERSIONS, names=('mnist_small', 'torch'))
     if max(self.there.values(), default=1) > 1:
         self.tell('a worker trains one run at a time, however many threads it has: '
@@ -217,22 +222,20 @@ def answer(self:Workers, seconds:float) -> list: # Seed, why it failed, its file
         future = self.ended.get(timeout=seconds)
     except Empty:
         return []
-    worker,seed = self.sent.pop(future, (None, None))
-    if worker is None: # it was given up meanwhile
+    if future not in self.sent: # it was given up meanwhile
         return []
+    worker,seed = self.sent.pop(future)
     try:
         found,error = future.result(timeout=20),None # its worker may be gone since
     except (Exception, CancelledError) as e:
         found,error = None,e
-    if seed is not None:
-        return [(seed, *(found or (error, {})))]
-    why = _lacks(found, error)
-    if not why:
+    broken = future.status == 'error' and type(error).__name__ != 'KilledWorker' # or a new one is at its address
+    why = _lacks(found, error) if seed is None else f'{type(error).__name__}: {said_by(error)}' if broken else None
+    if why:
+        self.leave_out(worker, why)
+    elif seed is None:
         self.fit.add(worker)
-    elif worker in self.there:
-        self.reasons[worker] = why
-        self.tell(f'worker {worker} is left out: {why}')
-    return []
+    return [] if seed is None else [(seed, *(found or (error, {})))]
 
 # %% ../nbs/12b_cluster.ipynb #clu00014
 _PATIENCE = 600 # seconds without a worker
@@ -243,15 +246,15 @@ _TRIES = 3 # of a run
 def wait(self:Workers, spent:float):
     "Say that no run has been trained for some seconds. Raises `InputError` if that is not going to change."
     if self.there and self.there.keys() <= self.reasons.keys() and spent > _SETTLING:
-        reasons = '; '.join(sorted(set(self.reasons.values())))
-        raise InputError(f'no worker can train: {reasons}')
+        raise InputError(f'no worker can train: {"; ".join(sorted(set(self.reasons.values())))}')
     if not self.there and spent > _PATIENCE:
         raise InputError(f'no worker was there for {_PATIENCE/60:.0f} minutes: '
                          'what is complete stays; the same command goes on with the rest')
-    if not self.there:
-        self.tell(f'no worker is there: waiting {_PATIENCE/60:.0f} minutes for one')
-    elif spent > _SETTLING:
-        self.tell(f'none of {len(self.there)} workers has answered yet: they may be busy with other work')
+    none = f'no worker is there: waiting {_PATIENCE/60:.0f} minutes for one'
+    silent = f'none of {len(self.there)} workers has answered yet: they may be busy with other work'
+    before,self.hint = self.hint,none if not self.there else silent if spent > _SETTLING else None
+    if self.hint and self.hint != before:
+        self.say(self.hint)
 
 @patch
 def stop(self:Workers):
@@ -276,7 +279,7 @@ def on_cluster(
         try:
             while waiting or workers.trains():
                 ended = workers.look()
-                free = sorted(workers.fit-workers.busy())
+                free = sorted(workers.fit.difference(workers.trains()))
                 room = len(free) if jobs is None else jobs-len(workers.trains())
                 for worker in free[:max(0, min(room, len(waiting)))]:
                     seed = waiting.popleft()
@@ -289,7 +292,7 @@ def on_cluster(
                         if tries[seed] < _TRIES:
                             waiting.appendleft(seed)
                             continue
-                        failure = f'given up after {_TRIES} workers: {said_by(failure)}'
+                        failure = f'given up after {_TRIES} tries: {said_by(failure)}'
                     yield seed, failure or place_run(folders[seed], files)
         finally:
             workers.stop()
