@@ -7,6 +7,7 @@ ends of runs, after the first of each worker, so that starting, imports and comp
 and workers share this machine's cores.
 """
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -51,8 +52,8 @@ def cluster(workers:int):
 
 
 def seconds_a_run(ends:list, beside:int) -> float:
-    "Seconds from run to run, after the first `beside` of them."
-    return (ends[-1]-ends[beside-1])/(len(ends)-beside)
+    "Seconds from run to run: the median of how long `beside` of them took."
+    return statistics.median(b-a for a,b in zip(ends, ends[beside:], strict=False))/beside
 
 
 def sending(address:str, workers:int, runs:int, images, folder:Path) -> float:
