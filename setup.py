@@ -26,6 +26,6 @@ setuptools.setup(
     include_package_data=True,
     python_requires=f'>={cfg["min_python"]}',
     install_requires=cfg['requirements'].split(),
-    extras_require={o: cfg[f'{o}_requirements'].split() for o in ('dev', 'docs', 'bench', 'onnx')},
+    extras_require={o: cfg[f'{o}_requirements'].split() for o in ('dev', 'docs', 'bench', 'onnx', 'cluster')},
     entry_points={'console_scripts': cfg['console_scripts'].split(), 'nbdev': [f'{lib}={lib}._modidx:d']},
     zip_safe=False)

@@ -156,7 +156,7 @@ def mnist_small_report(
 def mnist_small_sweep(
     iteration:str='3', # Which network and recipe: 1, 2, 3, sprint or reader
     seeds:str='0-19', # Which seeds: 0-19, or 0-4,7
-    jobs:int=2, # How many runs beside each other
+    jobs:int=None, # How many runs beside each other (default: 2, with --scheduler one for each worker)
     threads:int=1, # How many threads each of them has
     epochs:int=None, # How many epochs to train (default: the recipe's)
     change:str='', # Hyper-parameters to change, as in lr=.2,wd=0
@@ -165,6 +165,7 @@ def mnist_small_sweep(
     compile:str='auto', # Compile the networks: kernels, torch (torch.compile), off, or auto: where it pays
     out:str=None, # Folder for the runs (default: sweeps/iteration3, named by iteration, change and valid)
     csv:str=None, # Also write the results to this file
+    scheduler:str=None, # Address of a Dask scheduler, as tcp://10.0.0.1:8786: its workers train the runs
 ):
     "Train with many seeds, side by side; a second call finishes what is missing."
     with _quick_imports('mnist_small_sweep'):
@@ -183,7 +184,7 @@ def mnist_small_sweep(
     out = out or 'sweeps/'+'-'.join(parts)
     print(f'Runs in {out}', flush=True)
     runs = sweep(recipe, seeds, out, jobs, epochs, data, valid, compiled,
-                 say=lambda o: print(o, flush=True), threads=threads)
+                 say=lambda o: print(o, flush=True), threads=threads, scheduler=scheduler)
     if runs:
         print(summary_sentence(sweep_summary(seeds_frame(runs))))
     if runs and csv:

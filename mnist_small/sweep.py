@@ -9,15 +9,17 @@ __all__ = ['sweep']
 import os, pickle, signal, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
 import torch
+from .cluster import on_cluster
 from .files import (CHECKPOINT, InputError, RUN_FILES, Range, checked_number, checked_seed, claimed,
                                in_a_line, plain_number, said_by, user_path)
-from .images import load_images
+from .images import Images, load_images
 from .learner import mnist_learner
 from .loader import mnist_dls
 from .recipes import Recipe, get_recipe
@@ -65,7 +67,7 @@ def _went_on(folder:Path, data:str) -> bool:
     return True
 
 # %% ../nbs/14_sweep.ipynb #3bd3ee50
-def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str, compile:bool|str|None,
+def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str|Images, valid:str, compile:bool|str|None,
            threads:int) -> tuple:
     "One run. Returns its seed, and why it failed or None."
     before = torch.get_num_threads()
@@ -78,7 +80,8 @@ def _train(folder:Path, recipe:Recipe, seed:int, epochs:int, data:str, valid:str
                 raise InputError(f'{folder} holds a run that another training has left there meanwhile')
             for o in RUN_FILES:
                 (folder/o).unlink(missing_ok=True)
-            dls = mnist_dls(images=load_images(data), bs=recipe.bs, valid=valid)
+            images = data if isinstance(data, Images) else load_images(data)
+            dls = mnist_dls(images=images, bs=recipe.bs, valid=valid)
             learn = mnist_learner(recipe, dls, seed=seed, compile=compile, cbs=RunRecorder(folder))
             with learn.no_bar(), learn.no_logging():
                 learn.fit_one_cycle(epochs)
@@ -202,18 +205,36 @@ def _jobs(jobs:int, missing:int) -> int:
         raise InputError(f'jobs={jobs!r} runs nothing: say 1 or more')
     return max(1, min(jobs if jobs > 0 else os.cpu_count()+1+jobs, missing))
 
+# %% ../nbs/14_sweep.ipynb #swp0000c
+def _elsewhere(scheduler:str, tasks:list, images:Images, jobs:int|None, say):
+    "What `_train` returns for each of `tasks`, as they end, from a cluster."
+    calls,folders = {},{}
+    for folder,recipe,seed,epochs,_,valid,compile,threads in tasks:
+        folders[seed] = folder
+        calls[seed] = partial(_train, recipe=recipe, seed=seed, epochs=epochs, valid=valid, compile=compile,
+                              threads=threads)
+    if calls:
+        yield from on_cluster(scheduler, calls, folders, images, None if jobs is None or jobs < 0 else jobs, say)
+
+def _train_all(tasks:list, jobs:int|None, threads:int, scheduler:str|None, images:Images, say):
+    "What `_train` returns for each of `tasks`, as they end: from a cluster, this process, or processes of its own."
+    if scheduler is not None:
+        return _elsewhere(scheduler, tasks, images, jobs, say)
+    return (_train(*o) for o in tasks) if jobs == 1 else _side_by_side(tasks, _jobs(jobs, len(tasks)), threads)
+
 # %% ../nbs/14_sweep.ipynb #8fa99bee
 def sweep(
     recipe:int|str|Recipe, # As for `mnist_learner`
     seeds:list, # A run for each
     folder:str|Path, # Each run gets a folder in it
-    jobs:int=2, # Runs beside each other
+    jobs:int|None=None, # Runs beside each other; by default 2, or on a cluster as many as it has workers
     epochs:int|None=None, # By default the recipe's
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
     valid:str='test', # Validate on the 'test' images, or on a 'holdout' sixth of the training images
     compile:bool|str|None=None, # As for `mnist_learner`
     say=print, # Called with a line for each run that ends
-    threads:int=1 # For each run
+    threads:int=1, # For each run
+    scheduler:str|None=None # The address of a Dask scheduler, whose workers train the runs
 ) -> list: # A complete `Run` for each seed that did not fail
     "Train with each of `seeds` what is not in `folder` yet."
     recipe,seeds,folder = get_recipe(recipe),checked_seeds(seeds),user_path(folder)
@@ -223,9 +244,9 @@ def sweep(
     mnist_dls(images=images, valid=valid) # raises `InputError` for an unknown `valid`
     asked = dict(recipe=recipe, epochs=epochs, valid=valid, data=images.info['checksums'],
                  compile=FastTraining(compile).compile, threads=threads)
-    folders,jobs = {o:folder/f'seed-{o:02}' for o in seeds},plain_number(jobs)
-    here = jobs == 1
-    _jobs(jobs, 1)
+    folders = {o:folder/f'seed-{o:02}' for o in seeds}
+    jobs = plain_number(2 if jobs is None and scheduler is None else jobs)
+    _jobs(1 if jobs is None else jobs, 1)
     there = all(_present(o, asked) for o in folders.values()) # then nothing is written
     with nullcontext() if there else claimed(folder):
         missing = [o for o,f in folders.items() if not _present(f, asked)]
@@ -233,8 +254,7 @@ def sweep(
         if before:
             say(f'{before} of {len(seeds)} runs are there already')
         tasks = [(folders[o], recipe, o, epochs, data, valid, compile, threads) for o in missing]
-        ended = (_train(*o) for o in tasks) if here else _side_by_side(tasks, _jobs(jobs, len(missing)), threads)
-        with closing(ended):
+        with closing(_train_all(tasks, jobs, threads, scheduler, images, say)) as ended:
             for done,(seed,failure) in enumerate(ended, before+1):
                 said = failure or f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
                 say(_ended(seed, said, done, len(seeds), before, time.time()-start))
