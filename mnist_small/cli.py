@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from time import strftime
 
-from .files import InputError, checked_seed, leave_folders, make_run_folder, new_run_folder, said_by
+from .files import (InputError, checked_seed, leave_folders, make_run_folder, new_run_folder, said_by,
+                               system_failure)
 from .recipes import changed_recipe, get_recipe
 
 # %% ../nbs/16_cli.ipynb #21249b8a
@@ -80,9 +81,11 @@ def command(func):
         except BrokenPipeError: # the reader of a pipe went away; nothing is left to say it to
             _drop_output()
             sys.exit(1)
-        except OSError as e: # most likely there is no room for what is printed
+        except Exception as e:
+            if (said := system_failure(e)) is None:
+                raise
             _drop_output()
-            _fail(name, f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}', 1)
+            _fail(name, said, 1)
         finally:
             gc.freeze() # or Python goes through all that was made as it ends, which takes a second
     return run
