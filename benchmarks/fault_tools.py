@@ -25,6 +25,9 @@ def forked(argv:list, cwd:Path, before, out, seconds:int) -> tuple: # exit code,
     "Run a command in a fork of this process, in which all that it imports is there already."
     import mnist_small.cli # noqa: F401 all of these here, once, before the first fork
     import mnist_small.answer, mnist_small.named, mnist_small.report, mnist_small.sweep # noqa: E401, F401
+    import torch
+    import torchvision.datasets # noqa: F401
+    torch.set_num_threads(1) # or the fork lacks threads that it would wait for
     name = cwd/f'output-{time.monotonic_ns()}'
     sys.stdout.flush()
     child = os.fork()
@@ -105,7 +108,8 @@ def mount(folder:Path, size:str) -> Path:
 
 
 def unmount(folder:Path):
-    subprocess.run(['umount', '-l', str(folder)], capture_output=True)
+    while not subprocess.run(['umount', '-l', str(folder)], capture_output=True).returncode:
+        pass # there may be several, one above the other
 
 
 def fill(disk:Path):
@@ -126,10 +130,10 @@ def free(disk:Path):
 
 
 def read_only(disk:Path):
-    "A function that mounts `disk` anew so that nothing can be written."
+    "A function that mounts `disk` once more, above itself, so that nothing can be written."
     def now():
-        if subprocess.run(['mount', '-o', 'remount,ro', str(disk)], capture_output=True).returncode:
-            subprocess.run(['mount', '-o', 'remount,ro,force', str(disk)], capture_output=True)
+        for o in (['--bind', str(disk), str(disk)], ['-o', 'remount,bind,ro', str(disk)]):
+            subprocess.run(['mount', *o], check=True, capture_output=True)
     return now
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 from .figures import Figure
-from .files import InputError, open_file, path_kind, user_path, write_whole
+from .files import InputError, MOST_TOLD, open_file, path_kind, user_path, write_whole
 from .recipes import recorded_recipe
 
 # %% ../nbs/15_evidence.ipynb #d0c92d90
@@ -61,7 +61,7 @@ def read_sweep(
 ) -> tuple: # What the comment lines say, as a dict, and the table
     "Read a sweep's file. Raises `InputError` if that is not what it is."
     try:
-        with open_file(user_path(path)) as f:
+        with open_file(user_path(path), MOST_TOLD) as f:
             text = f.read().decode()
         comments = [o[2:].partition(': ') for o in text.splitlines() if o.startswith('# ')]
         told,frame = {k:json.loads(v) for k,_,v in comments},pd.read_csv(StringIO(text), comment='#')
@@ -70,6 +70,8 @@ def read_sweep(
         lacking += [o for o in ('iteration', 'recipe') if o not in told]
         if lacking or frame.empty:
             raise ValueError(f'it has no {lacking[0] if lacking else "rows"}')
+        if not isinstance(frame.index, pd.RangeIndex): # pandas makes names of the rows of what is too much
+            raise ValueError('its lines have more columns than its head')
         frame[numbers] = frame[numbers].apply(pd.to_numeric)
         told['recipe'] = asdict(recorded_recipe(told['recipe'])) # an older file lacks hyper-parameters that came later
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:

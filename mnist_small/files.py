@@ -6,10 +6,9 @@
 __all__ = ['InputError', 'DivergedError', 'check_run_folder', 'make_run_folder']
 
 # %% ../nbs/00_files.ipynb #f1000004
-import atexit, math, os, reprlib
+import atexit, errno, math, os, reprlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import ENOMEM
 from itertools import count
 from operator import index
 from pathlib import Path
@@ -101,13 +100,12 @@ def said_by(
     return ' '.join(str(e).rpartition(':\n\t')[2].split()) or type(e).__name__
 
 # %% ../nbs/00_files.ipynb #mem00002
-def system_failure(
-    e:Exception
-) -> str|None: # One line, or None for what is nothing of the kind
-    "What to say of `e` where memory, or the place for what is written, has run out."
-    told = 'allocate memory', 'out of memory', 'not enough memory', 'bad_alloc', 'failed to map segment', 'Error -4 while'
+def system_failure(e:Exception) -> str|None: # One line
+    "What to say of `e` where memory, or the place for what is written, has run out; None for what is nothing of the kind."
+    told = ('allocate memory', 'out of memory', 'not enough memory', 'bad_alloc', 'failed to map segment',
+            'Error -4 while', 'could not create a primitive') # the last is oneDNN's
     other = not isinstance(e, ValueError) and any(o in str(e) for o in told)
-    if other or isinstance(e, MemoryError) or getattr(e, 'errno', None) == ENOMEM:
+    if other or isinstance(e, MemoryError) or getattr(e, 'errno', None) == errno.ENOMEM:
         return f'there is not enough memory ({said_by(e)[:200]})'
     if isinstance(e, OSError):
         return f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}'
@@ -141,15 +139,17 @@ def path_kind(
     return 'folder' if S_ISDIR(mode) else 'file' if S_ISREG(mode) else 'other'
 
 # %% ../nbs/00_files.ipynb #fil00003
-def open_file(
-    path:Path
-) -> BinaryIO:
-    "The file at `path`, open for reading. Raises `InputError` if it is not there, not a file or may not be read."
+MOST_TOLD = 2**24 # bytes of a record, a log, a table or weights: a hundred times what they have
+
+def open_file(path:Path, most:float=math.inf) -> BinaryIO: # Of so many bytes at most
+    "The file at `path`, open for reading. Raises `InputError` if it is not there, no file, too large or cannot be read."
     wrong = {None:'does not exist', 'folder':'is a folder, not a file', 'other':'is a pipe or a device, not a file'}
     kind = path_kind(path)
     if kind != 'file':
         raise InputError(f'{path} {wrong[kind]}')
     try:
+        if os.stat(path).st_size > most:
+            raise InputError(f'{path} is too large for what it should be: it has more than {most:,} bytes')
         return open(path, 'rb')
     except OSError as e:
         raise InputError(f'{path} cannot be read: {e.strerror}') from e

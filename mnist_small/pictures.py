@@ -158,6 +158,8 @@ def _decode(
         raise
     except UnidentifiedImageError as e:
         raise InputError(f'{name} is not a picture in a format that can be read') from e
+    except MemoryError as e:
+        raise InputError(f'{name} does not fit into memory') from e
     except Image.DecompressionBombError as e:
         raise InputError(f'{name} is not a picture that can be read: more than {_MOST_PIXELS:,} pixels are in it') from e
     except Exception as e:

@@ -15,7 +15,8 @@ import torch
 from fastai.callback.core import Callback
 from fastcore.basics import patch
 from .callbacks import PatienceCallback
-from .files import InputError, leave_folder, open_file, own_run_folder, path_kind, user_path, write_whole
+from .files import (InputError, MOST_TOLD, leave_folder, open_file, own_run_folder, path_kind, user_path,
+                               write_whole)
 from .images import Images
 from .learner import mnist_learner
 from .loader import mnist_dls
@@ -137,7 +138,7 @@ def model(self:Run) -> nn.Module: # In evaluation mode
     if not self.complete:
         raise InputError(f'{self.path} holds no weights: its training was cut off')
     file = self.path/'model.safetensors'
-    with open_file(file) as f:
+    with open_file(file, MOST_TOLD) as f:
         return trained_network(self.recipe.model, f.read(), file)
 
 @patch
