@@ -1,4 +1,4 @@
-"""What `benchmarks.faults` provokes faults with: full disks, little memory, a mirror that misbehaves, forked commands."""
+"""What `benchmarks.faults` provokes faults with: full disks, little memory, a bad mirror, commands that are forked."""
 import gzip
 import os
 import resource
@@ -195,7 +195,7 @@ class _Mirror(StreamRequestHandler):
 
 @contextmanager
 def mirror(*ways):
-    "A server, and a function that has a process take it for MNIST's mirrors, the digits for MNIST, and a folder as cache."
+    "A server, and a function that has a process take it for MNIST's mirrors, digits for MNIST, and a folder as cache."
     files = idx_files()
     ThreadingTCPServer.daemon_threads,ThreadingTCPServer.block_on_close = True,False
     server = ThreadingTCPServer(('127.0.0.1', 0), _Mirror)

@@ -202,7 +202,8 @@ def one(name:str, args):
     folder = Path(tempfile.mkdtemp(dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None, prefix='fuzz'))
     if args.by == 'atheris':
         import atheris
-        with atheris.instrument_imports(include=['PIL', 'mnist_small', 'gzip', 'json', 'csv'], enable_loader_override=False):
+        ours = ['PIL', 'mnist_small', 'gzip', 'json', 'csv']
+        with atheris.instrument_imports(include=ours, enable_loader_override=False):
             examples,read = TARGETS[name](folder)
         corpus = folder/'corpus'
         corpus.mkdir()

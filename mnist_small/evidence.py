@@ -7,7 +7,7 @@ __all__ = ['seeds_frame', 'write_sweep', 'read_sweep', 'sweep_summary', 'summary
            'main_effects']
 
 # %% ../nbs/15_evidence.ipynb #58795306
-import json, math, os
+import csv, json, math, os
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
@@ -64,17 +64,18 @@ def read_sweep(
         with open_file(user_path(path), MOST_TOLD) as f:
             text = f.read().decode()
         comments = [o[2:].partition(': ') for o in text.splitlines() if o.startswith('# ')]
+        rows = [o for o in csv.reader(text.splitlines()) if o and o[0][:1] != '#']
+        if any(len(o) != len(rows[0]) for o in rows): # of what is too much pandas would make names for the rows
+            raise ValueError('its lines have more or fewer columns than its head')
         told,frame = {k:json.loads(v) for k,_,v in comments},pd.read_csv(StringIO(text), comment='#')
         numbers = [*LAST_ACCURACIES, 'seed', 'parameters', 'train_accuracy']
         lacking = [o for o in (*numbers, 'target') if o not in frame]
         lacking += [o for o in ('iteration', 'recipe') if o not in told]
         if lacking or frame.empty:
             raise ValueError(f'it has no {lacking[0] if lacking else "rows"}')
-        if not isinstance(frame.index, pd.RangeIndex): # pandas makes names of the rows of what is too much
-            raise ValueError('its lines have more columns than its head')
         frame[numbers] = frame[numbers].apply(pd.to_numeric)
         told['recipe'] = asdict(recorded_recipe(told['recipe'])) # an older file lacks hyper-parameters that came later
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as e:
         raise InputError(f'{path} is not the table of a sweep: {e}') from e
     return told,frame
 

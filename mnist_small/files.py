@@ -101,7 +101,7 @@ def said_by(
 
 # %% ../nbs/00_files.ipynb #mem00002
 def system_failure(e:Exception) -> str|None: # One line
-    "What to say of `e` where memory, or the place for what is written, has run out; None for what is nothing of the kind."
+    "What to say of `e` where memory, or the place for what is written, has run out; None for all else."
     told = ('allocate memory', 'out of memory', 'not enough memory', 'bad_alloc', 'failed to map segment',
             'Error -4 while', 'could not create a primitive') # the last is oneDNN's
     other = not isinstance(e, ValueError) and any(o in str(e) for o in told)
@@ -142,7 +142,7 @@ def path_kind(
 MOST_TOLD = 2**24 # bytes of a record, a log, a table or weights: a hundred times what they have
 
 def open_file(path:Path, most:float=math.inf) -> BinaryIO: # Of so many bytes at most
-    "The file at `path`, open for reading. Raises `InputError` if it is not there, no file, too large or cannot be read."
+    "The file at `path`, open for reading. Raises `InputError` if it is not there, no file, too large, or not readable."
     wrong = {None:'does not exist', 'folder':'is a folder, not a file', 'other':'is a pipe or a device, not a file'}
     kind = path_kind(path)
     if kind != 'file':

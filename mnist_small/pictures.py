@@ -161,7 +161,7 @@ def _decode(
     except MemoryError as e:
         raise InputError(f'{name} does not fit into memory') from e
     except Image.DecompressionBombError as e:
-        raise InputError(f'{name} is not a picture that can be read: more than {_MOST_PIXELS:,} pixels are in it') from e
+        raise InputError(f'{name} is not a picture that can be read: it holds more than {_MOST_PIXELS:,} pixels') from e
     except Exception as e:
         raise InputError(f'{name} is not a picture that can be read: {_first_line(e)}') from e
 
