@@ -35,7 +35,7 @@ from pathlib import Path
 from benchmarks.fault_tools import (
     Skip, Wrong, at_write, fill, forked, free, memory_limit, mirror, mount, read_only, touched, unmount, user)
 
-CHECKPOINTS = importlib.util.find_spec('mnist_small.checkpoint') is not None
+CHECKPOINTS = (Path(importlib.util.find_spec('mnist_small').origin).parent/'checkpoint.py').exists()
 ROWS = {}
 
 
@@ -81,7 +81,7 @@ class Place:
             raise Wrong(f'exit code {result.code} for {code}: {result.err.strip()[-1500:] or result.out[-300:]}')
         said = result.said if lines else [o for o in result.out.splitlines() if says in o]
         if lines and len(said) != lines or not any(says in o for o in said):
-            raise Wrong(f'{len(said)} lines for {lines or 1}, asked for {says!r}: {said}')
+            raise Wrong(f'{len(said)} lines for {lines or 1}, asked for {says!r}: {said or result.out}')
         line = next(o for o in said if says in o)
         if len(said) > 1 and not lines:
             raise Wrong(f'said {len(said)} times: {line}')
@@ -116,24 +116,29 @@ def disk_full_record(p):
     p.holds(disk)
 
 
-@row('… as the log is written after an epoch; there is room again at the end', quick=True, needs=CHECKPOINTS)
+def in_turn(*actions):
+    "A function that does one of `actions` each time, and nothing after the last one."
+    left = iter(actions)
+    return lambda: next(left, int)()
+
+
+@row('… from the log of the first epoch on; there is room again in the third', quick=True, needs=CHECKPOINTS)
 def disk_full_log(p):
     disk = p.disk()
-    o = p.train(disk/'run', epochs=3, before=at_write({'history.csv':fill(disk), 'model.safetensors':free(disk)}))
-    p.told(o, 0, 'history.csv cannot be written', lines=0, left='the run, its log included')
+    again = in_turn(int, int, int, free(disk)) # a checkpoint is written before the first epoch, and after each
+    full = at_write({'history.csv':in_turn(fill(disk)), 'checkpoint.safetensors':again})
+    o = p.train(disk/'run', epochs=3, before=full)
+    p.told(o, 0, 'cannot be written', lines=0, left='the run, its whole log included')
     p.holds(disk/'run', *RUN)
     if len((disk/'run'/'history.csv').read_text().splitlines()) != 4:
         raise Wrong('the log lacks epochs')
 
 
-@row('… as a checkpoint is written; there is room again at the end', needs=CHECKPOINTS)
+@row('… as a checkpoint is written; there is room again in the third epoch', needs=CHECKPOINTS)
 def disk_full_checkpoint(p):
-    disk,begun = p.disk(),[]
-    def later():
-        begun.append(1)
-        if len(begun) == 2:
-            fill(disk)()
-    o = p.train(disk/'run', epochs=3, before=at_write({'checkpoint.safetensors':later, 'model.safetensors':free(disk)}))
+    disk = p.disk()
+    again = in_turn(int, fill(disk), int, free(disk))
+    o = p.train(disk/'run', epochs=3, before=at_write({'checkpoint.safetensors':again}))
     p.told(o, 0, 'cannot be written', lines=0, left='the run')
     p.holds(disk/'run', *RUN)
 
@@ -169,10 +174,7 @@ def disk_full_report(p):
 def disk_full_sweep(p):
     disk = p.disk()
     args = '--iteration', 3, '--seeds', '0-1', '--jobs', 1, '--epochs', 1, '--data', 'digits', '--compile', 'off'
-    def second(seen=[]): # noqa: B006 it is to be kept
-        seen.append(1)
-        if len(seen) == 2:
-            fill(disk)()
+    second = in_turn(int, fill(disk))
     o = p.run('sweep', *args, '--out', disk/'sweep', before=at_write({'model.safetensors':second}))
     p.told(o, 1, '1 of 2 runs are missing', left='the other run; a second call trains the one that is missing')
     p.holds(disk/'sweep'/'seed-00', *RUN)
@@ -233,7 +235,7 @@ def disk_full_export(p):
 def disk_full_drawing(p):
     disk = p.disk()
     o = p.run('predict', digit(p.folder), '--show', disk/'steps.png', before=at_write({'steps.png':fill(disk)}))
-    p.told(o, 1, 'No space left on device', left='nothing; the digit was printed')
+    p.told(o, 1, 'steps.png cannot be written: No space left on device', left='nothing; the digit was printed')
     p.holds(disk)
 
 

@@ -93,9 +93,7 @@ def checked_seed(
     return checked_number('seed', seed, Range(0, 2**63-1, int))
 
 # %% ../nbs/00_files.ipynb #fold0002
-def said_by(
-    e:BaseException
-) -> str: # One line
+def said_by(e:BaseException) -> str: # One line
     "What `e` says, without fastai's headline; its name if it says nothing."
     return ' '.join(str(e).rpartition(':\n\t')[2].split()) or type(e).__name__
 
@@ -159,7 +157,7 @@ def write_whole(
     path:Path, # The file
     content:bytes # All of it
 ):
-    "Write a file so that it is there whole or not at all."
+    "Write a file so that it is there whole or not at all. An `OSError` names it, and not a part of it."
     tmp = path.with_name(f'.{os.urandom(8).hex()}.part')
     try:
         with open(tmp, 'xb') as f:
@@ -167,8 +165,10 @@ def write_whole(
             f.flush()
             os.fsync(f.fileno())
         os.replace(tmp, path)
-    except BaseException:
+    except BaseException as e:
         tmp.unlink(missing_ok=True)
+        if isinstance(e, OSError):
+            e.filename,e.filename2 = str(path),None
         raise
 
 # %% ../nbs/00_files.ipynb #4e1d3524
