@@ -10,7 +10,7 @@ import gc, os, signal, sys
 from contextlib import contextmanager, suppress
 from functools import wraps
 
-from .files import InputError, leave_folders, said_by
+from .files import InputError, leave_folders, said_by, system_failure
 
 # %% ../nbs/15a_command.ipynb #21249b8a
 def _parser(func): # An `ArgumentParser`
@@ -99,9 +99,11 @@ def command(func):
         except BrokenPipeError: # the reader of a pipe went away; nothing is left to say it to
             _drop_output()
             sys.exit(1)
-        except OSError as e: # most likely there is no room for what is printed
+        except Exception as e:
+            if (said := system_failure(e)) is None:
+                raise
             _drop_output()
-            _fail(name, f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}', 1)
+            _fail(name, said, 1)
         finally:
             gc.freeze() # or Python goes through all that was made as it ends, which takes a second
     return run

@@ -9,6 +9,7 @@ __all__ = []
 import ctypes, hashlib, os, platform, shlex, shutil, signal, subprocess, time
 from importlib.resources import files
 from pathlib import Path
+from stat import S_ISVTX
 from tempfile import TemporaryDirectory, mkstemp
 
 import torch
@@ -70,15 +71,25 @@ def _flags() -> tuple:
     native = '-mcpu=native' if platform.machine() in ('aarch64', 'arm64') else '-march=native'
     return '-std=c++17', '-O3', native, '-ffp-contract=fast', '-fPIC', '-shared'
 
-# %% ../nbs/04a_compiling.ipynb #kern0037
-def _digest(content:bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:20]
+# %% ../nbs/04a_compiling.ipynb #comp0010
+def _own(o:os.stat_result, others:int) -> bool: # with permissions that nobody else may have
+    return o.st_uid in (0, os.geteuid()) and not o.st_mode&others
+
+def _kept(o:os.stat_result) -> bool:
+    "Whether nobody else can rename what is in that folder; the user's own group, where each has one, may write there."
+    others = 0o002 if o.st_gid == os.getegid() else 0o022
+    return _own(o, 0 if o.st_mode&S_ISVTX else others) # as /tmp has it, everybody writes and renames what is his
 
 def _trusted(*paths:Path) -> bool:
     "Whether nobody but the user and the administrator can write there. Raises `OSError` if that cannot be seen."
     if os.name != 'posix':
         return True
-    return all(o.st_uid in (0, os.geteuid()) and not o.st_mode&0o002 for o in (p.stat() for p in paths))
+    above = {o for p in paths for o in p.resolve().parents}
+    return all(_own(p.stat(), 0o022) for p in paths) and all(_kept(o.stat()) for o in above)
+
+# %% ../nbs/04a_compiling.ipynb #kern0037
+def _digest(content:bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:20]
 
 def _remove(path:Path):
     "Remove a file or a folder, if that can be."

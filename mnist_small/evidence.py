@@ -7,14 +7,14 @@ __all__ = ['seeds_frame', 'write_sweep', 'read_sweep', 'sweep_summary', 'summary
            'main_effects']
 
 # %% ../nbs/15_evidence.ipynb #58795306
-import json, math, os
+import csv, json, math, os
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 from .figures import Figure
-from .files import InputError, open_file, path_kind, user_path, write_whole
+from .files import InputError, MOST_TOLD, open_file, path_kind, user_path, write_whole
 from .recipes import recorded_recipe
 
 # %% ../nbs/15_evidence.ipynb #d0c92d90
@@ -61,9 +61,12 @@ def read_sweep(
 ) -> tuple: # What the comment lines say, as a dict, and the table
     "Read a sweep's file. Raises `InputError` if that is not what it is."
     try:
-        with open_file(user_path(path)) as f:
+        with open_file(user_path(path), MOST_TOLD) as f:
             text = f.read().decode()
         comments = [o[2:].partition(': ') for o in text.splitlines() if o.startswith('# ')]
+        rows = [o for o in csv.reader(text.splitlines()) if o and o[0][:1] != '#']
+        if any(len(o) != len(rows[0]) for o in rows): # of what is too much pandas would make names for the rows
+            raise ValueError('its lines have more or fewer columns than its head')
         told,frame = {k:json.loads(v) for k,_,v in comments},pd.read_csv(StringIO(text), comment='#')
         numbers = [*LAST_ACCURACIES, 'seed', 'parameters', 'train_accuracy']
         lacking = [o for o in (*numbers, 'target') if o not in frame]
@@ -72,7 +75,7 @@ def read_sweep(
             raise ValueError(f'it has no {lacking[0] if lacking else "rows"}')
         frame[numbers] = frame[numbers].apply(pd.to_numeric)
         told['recipe'] = asdict(recorded_recipe(told['recipe'])) # an older file lacks hyper-parameters that came later
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as e:
         raise InputError(f'{path} is not the table of a sweep: {e}') from e
     return told,frame
 

@@ -6,7 +6,7 @@
 __all__ = ['InputError', 'DivergedError', 'check_run_folder', 'make_run_folder']
 
 # %% ../nbs/00_files.ipynb #f1000004
-import atexit, math, os, reprlib
+import atexit, errno, math, os, reprlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -93,11 +93,20 @@ def checked_seed(
     return checked_number('seed', seed, Range(0, 2**63-1, int))
 
 # %% ../nbs/00_files.ipynb #fold0002
-def said_by(
-    e:BaseException
-) -> str: # One line
+def said_by(e:BaseException) -> str: # One line
     "What `e` says, without fastai's headline; its name if it says nothing."
     return ' '.join(str(e).rpartition(':\n\t')[2].split()) or type(e).__name__
+
+# %% ../nbs/00_files.ipynb #mem00002
+def system_failure(e:Exception) -> str|None: # One line
+    "What to say of `e` where memory, or the place for what is written, has run out; None for all else."
+    told = ('allocate memory', 'out of memory', 'not enough memory', 'bad_alloc', 'failed to map segment',
+            'Error -4 while', 'could not create a primitive') # the last is oneDNN's
+    other = not isinstance(e, ValueError) and any(o in str(e) for o in told)
+    if other or isinstance(e, MemoryError) or getattr(e, 'errno', None) == errno.ENOMEM:
+        return f'there is not enough memory ({said_by(e)[:200]})'
+    if isinstance(e, OSError):
+        return f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}'
 
 # %% ../nbs/00_files.ipynb #fil00002
 def user_path(
@@ -128,15 +137,17 @@ def path_kind(
     return 'folder' if S_ISDIR(mode) else 'file' if S_ISREG(mode) else 'other'
 
 # %% ../nbs/00_files.ipynb #fil00003
-def open_file(
-    path:Path
-) -> BinaryIO:
-    "The file at `path`, open for reading. Raises `InputError` if it is not there, not a file or may not be read."
+MOST_TOLD = 2**24 # bytes of a record, a log, a table or weights: a hundred times what they have
+
+def open_file(path:Path, most:float=math.inf) -> BinaryIO: # Of so many bytes at most
+    "The file at `path`, open for reading. Raises `InputError` if it is not there, no file, too large, or not readable."
     wrong = {None:'does not exist', 'folder':'is a folder, not a file', 'other':'is a pipe or a device, not a file'}
     kind = path_kind(path)
     if kind != 'file':
         raise InputError(f'{path} {wrong[kind]}')
     try:
+        if os.stat(path).st_size > most:
+            raise InputError(f'{path} is too large for what it should be: it has more than {most:,} bytes')
         return open(path, 'rb')
     except OSError as e:
         raise InputError(f'{path} cannot be read: {e.strerror}') from e
@@ -146,7 +157,7 @@ def write_whole(
     path:Path, # The file
     content:bytes # All of it
 ):
-    "Write a file so that it is there whole or not at all."
+    "Write a file so that it is there whole or not at all. An `OSError` names it, and not a part of it."
     tmp = path.with_name(f'.{os.urandom(8).hex()}.part')
     try:
         with open(tmp, 'xb') as f:
@@ -154,8 +165,10 @@ def write_whole(
             f.flush()
             os.fsync(f.fileno())
         os.replace(tmp, path)
-    except BaseException:
+    except BaseException as e:
         tmp.unlink(missing_ok=True)
+        if isinstance(e, OSError):
+            e.filename,e.filename2 = str(path),None
         raise
     with suppress(OSError): # where a folder cannot be flushed, as on Windows
         folder = os.open(path.parent, os.O_RDONLY)

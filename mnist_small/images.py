@@ -6,16 +6,14 @@
 __all__ = ['MNIST_MD5', 'MNIST_STATS', 'Images', 'center_by_mass', 'load_images']
 
 # %% ../nbs/01_images.ipynb #58795306
-import gzip, hashlib, math, os, socket, sys, zlib
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+import gzip, hashlib, math, os, sys, time, zlib
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from .files import InputError, cache_dir, open_file, path_kind, user_path
+from .files import InputError, cache_dir, open_file, path_kind, said_by, user_path, write_whole
 from PIL import Image
 from torch import Tensor
 
@@ -196,19 +194,41 @@ def _embedded_digits() -> Images:
 
 # %% ../nbs/01_images.ipynb #68dea901
 _SOURCES = ('auto', 'mnist', 'digits') # what `load_images` takes as `source`
+_PATIENCE,_SLOWEST,_LARGEST = 15,1000,2**24 # of a mirror: seconds of silence, bytes a second, bytes of a packed file
 
-@contextmanager
-def _socket_timeout(seconds):
-    "Give up on a silent server after `seconds`, where the default is to wait for minutes."
-    old = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(old)
+def _fetch(url:str) -> bytes:
+    "What a server has there. Raises `OSError`, `HTTPException` or `ValueError` if it does not come, or not to an end."
+    from urllib.request import Request, urlopen # here, because only a download needs it
+    start,content = time.monotonic(),bytearray()
+    with urlopen(Request(url, headers={'User-Agent':'mnist_small'}), timeout=_PATIENCE) as f:
+        while part := f.read1(2**16):
+            content += part
+            if len(content) > _LARGEST:
+                raise OSError(f'it is larger than {_LARGEST:,} bytes')
+            if time.monotonic()-start > 2*_PATIENCE+len(content)/_SLOWEST:
+                raise OSError('it comes too slowly')
+    return bytes(content)
 
+def _from_mirrors(mirrors:list, name:str) -> bytes: # Unpacked
+    "One of MNIST's files from the first mirror that has it. Raises `OSError` with the failure of the last one."
+    from http.client import HTTPException
+    failed = 'there is no mirror'
+    for o in mirrors:
+        try:
+            content = gzip.GzipFile(fileobj=BytesIO(_fetch(f'{o}{name}.gz'))).read(2**26)
+            why = '' if hashlib.md5(content).hexdigest() == MNIST_MD5[name] else 'it has another checksum'
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            why = 'it is no gzip file, or not whole'
+        except (OSError, HTTPException, ValueError) as e:
+            why = said_by(e)
+        if not why:
+            return content
+        failed = f'{o}{name}.gz: {why}'
+    raise OSError(failed)
+
+# %% ../nbs/01_images.ipynb #img00005
 def _download(folder:Path):
-    "Download MNIST into `folder` through torchvision, whole or not at all."
+    "Download MNIST into `folder`, all of it or nothing."
     try:
         from torchvision.datasets import MNIST # here, because torchvision takes seconds to import
     except Exception as e: # one that was built for another torch raises whatever it stumbles over
@@ -217,11 +237,9 @@ def _download(folder:Path):
                          f'MNIST_SMALL_DATA to it') from e
     print('Downloading MNIST (11 MB) ...', file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder) as tmp, _socket_timeout(15):
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            MNIST(tmp, download=True)
-        for f in (Path(tmp)/'MNIST'/'raw').glob('*-ubyte'):
-            os.replace(f, folder/f.name)
+    found = {o:_from_mirrors(MNIST.mirrors, o) for o in MNIST_MD5}
+    for name,content in found.items():
+        write_whole(folder/name, content)
 
 # %% ../nbs/01_images.ipynb #399209df
 def _cached_or_downloaded() -> Images:
@@ -238,8 +256,9 @@ def _cached_or_downloaded() -> Images:
     try:
         _download(folder)
     except (OSError, RuntimeError) as e:
-        raise InputError('MNIST is not in the cache and could not be downloaded: '
-                        'name a folder with its four files, or set MNIST_SMALL_DATA to it') from e
+        raise InputError(f'MNIST is not in the cache and could not be downloaded '
+                         f'({getattr(e, "strerror", None) or said_by(e)}): name a folder with its four files, or set '
+                         f'MNIST_SMALL_DATA to it') from e
     return _load_folder(folder, mnist_only=True)
 
 # %% ../nbs/01_images.ipynb #828ab7a5

@@ -132,30 +132,41 @@ def _upright(im:Image.Image) -> Image.Image:
 
 # %% ../nbs/01a_pictures.ipynb #pic00034
 _MOST_PIXELS = 200_000_000 # what is read at all
-_MANY,_HALVED = 2**25,7680 # pixels of a JPEG that is read without colours, and its longer side where it is halved too
+_MANY,_HALVED = 2**25,7680 # pixels of a JPEG without colours, or by Python code; its longer side where it is halved too
 _limit_lock = RLock()
+
+class _Limit(int):
+    "The most pixels to PIL, which would warn of more, and refuse twice as many."
+    def __rmul__(self, other):
+        return int(self)
 
 @contextmanager
 def _own_limit():
-    "PIL without a limit of its own; in one thread at a time, because that is a global."
+    "PIL with our limit; in one thread at a time, because that is a global."
     with _limit_lock:
-        before,Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS,None
+        before,Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS,_Limit(_MOST_PIXELS)
         try:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
+def _check_opened(im:Image.Image, name:str):
+    "Raise `InputError` for what is not to be decoded."
+    if 0 in im.size:
+        raise InputError(f'{name} is empty: its size is {im.size}')
+    codecs,pixels = {o[0] for o in getattr(im, 'tile', ())},im.width*im.height
+    if 'eps' in codecs:
+        raise InputError(f'{name} is not a picture that can be read: it is a PostScript program; convert it to PNG')
+    most = _MANY if codecs & Image.DECODERS.keys() else _MOST_PIXELS
+    if pixels > most:
+        raise InputError(f'{name} is not a picture that can be read: it has {pixels:,} pixels, more than {most:,}')
+
 def _opened(source, name:str) -> Image.Image:
     "A PIL image whose pixels are in memory, from one or from an open file."
     with _own_limit():
         im = source if isinstance(source, Image.Image) else Image.open(source)
-        if 0 in im.size:
-            raise InputError(f'{name} is empty: its size is {im.size}')
-        pixels = im.width*im.height
-        if pixels > _MOST_PIXELS:
-            raise InputError(f'{name} is not a picture that can be read: it has {pixels:,} pixels, more than '
-                             f'{_MOST_PIXELS:,}')
-        if im.format in ('JPEG', 'MPO') and pixels > _MANY:
+        _check_opened(im, name)
+        if im.format in ('JPEG', 'MPO') and im.width*im.height > _MANY:
             by = 2 if max(im.size) >= _HALVED and im is not source else 1 # somebody's own keeps its size
             im.draft('L', (im.width//by, im.height//by))
         im.load()
@@ -173,6 +184,10 @@ def _decode(
         raise
     except UnidentifiedImageError as e:
         raise InputError(f'{name} is not a picture in a format that can be read') from e
+    except MemoryError as e:
+        raise InputError(f'{name} does not fit into memory') from e
+    except Image.DecompressionBombError as e:
+        raise InputError(f'{name} is not a picture that can be read: it holds more than {_MOST_PIXELS:,} pixels') from e
     except Exception as e:
         raise InputError(f'{name} is not a picture that can be read: {_first_line(e)}') from e
 

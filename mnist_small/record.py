@@ -19,7 +19,7 @@ from fastai.data.transforms import IntToFloatTensor, Normalize
 from . import __version__
 from .callbacks import FreshStatistics
 from .compiling import compiler_command
-from .files import Range, checked_number, in_a_line, open_file
+from .files import MOST_TOLD, Range, checked_number, in_a_line, open_file
 from .learner import RecipeLearner, first_network, recipe_transform
 from .loader import DigitDataset, DigitTransform
 from .loop import DigitLoss
@@ -195,8 +195,10 @@ def read_recipe(told:dict) -> Recipe:
 # %% ../nbs/11a_record.ipynb #b7da192b
 def read_record(path:Path) -> dict:
     "What recipe.json in `path` says. Raises `ValueError` with what is wrong in it."
+    with open_file(path/'recipe.json', MOST_TOLD) as f:
+        raw = f.read()
     try:
-        told = json.loads((path/'recipe.json').read_text(encoding='utf-8-sig')) # editors may begin a file with a mark
+        told = json.loads(raw.decode('utf-8-sig')) # editors may begin a file with a mark
     except (ValueError, RecursionError) as e:
         raise ValueError(f'recipe.json is not JSON: {e}') from e
     if not isinstance(told, dict):
@@ -228,7 +230,7 @@ def read_history(path:Path, told:dict) -> pd.DataFrame: # A row for each epoch
     if not (path/'history.csv').exists():
         return pd.DataFrame({o:[] for o in needed})
     try:
-        with open_file(path/'history.csv') as f:
+        with open_file(path/'history.csv', MOST_TOLD) as f:
             text = f.read().decode('utf-8-sig')
         rows = [o for o in csv.reader(StringIO(text, newline=None)) if o]
     except (ValueError, csv.Error) as e:

@@ -15,8 +15,8 @@ import torch
 from fastai.imports import noop
 from fastcore.basics import patch
 from .checkpoint import Checkpoint
-from .files import (CHECKPOINT, FolderTaken, InputError, Range, checked_number, claimed, in_a_line,
-                               open_file, path_kind, said_by, user_path)
+from .files import (CHECKPOINT, FolderTaken, InputError, MOST_TOLD, Range, checked_number, claimed,
+                               in_a_line, open_file, path_kind, said_by, user_path)
 from .images import Images, load_images
 from .learner import RecipeLearner, mnist_learner
 from .loader import mnist_dls
@@ -71,7 +71,7 @@ def model(self:Run) -> nn.Module: # In evaluation mode
     if not self.complete:
         raise InputError(f'{self.path} holds no weights: its training was cut off')
     file = self.path/'model.safetensors'
-    with open_file(file) as f:
+    with open_file(file, MOST_TOLD) as f:
         return trained_network(self.recipe.model, f.read(), file)
 
 @patch
