@@ -6,11 +6,22 @@
 __all__ = []
 
 # %% ../nbs/15a_command.ipynb #cmd00004
-import gc, os, signal, sys
+import errno, gc, os, signal, sys
 from contextlib import contextmanager, suppress
 from functools import wraps
 
-from .files import InputError, leave_folders, said_by, system_failure
+from .files import InputError, leave_folders, said_by
+
+# %% ../nbs/15a_command.ipynb #mem00002
+def system_failure(e:Exception) -> str|None: # One line
+    "What to say of `e` where memory, or the place for what is written, has run out; None for all else."
+    told = ('allocate memory', 'out of memory', 'not enough memory', 'bad_alloc', 'failed to map segment',
+            'Error -4 while', 'could not create a primitive') # the last is oneDNN's
+    other = not isinstance(e, ValueError) and any(o in str(e) for o in told)
+    if other or isinstance(e, MemoryError) or getattr(e, 'errno', None) == errno.ENOMEM:
+        return f'there is not enough memory ({said_by(e)[:200]})'
+    if isinstance(e, OSError):
+        return f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}'
 
 # %% ../nbs/15a_command.ipynb #21249b8a
 def _parser(func): # An `ArgumentParser`

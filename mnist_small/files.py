@@ -6,7 +6,7 @@
 __all__ = ['InputError', 'DivergedError', 'check_run_folder', 'make_run_folder']
 
 # %% ../nbs/00_files.ipynb #f1000004
-import atexit, errno, math, os, reprlib
+import atexit, math, os, reprlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -96,17 +96,6 @@ def checked_seed(
 def said_by(e:BaseException) -> str: # One line
     "What `e` says, without fastai's headline; its name if it says nothing."
     return ' '.join(str(e).rpartition(':\n\t')[2].split()) or type(e).__name__
-
-# %% ../nbs/00_files.ipynb #mem00002
-def system_failure(e:Exception) -> str|None: # One line
-    "What to say of `e` where memory, or the place for what is written, has run out; None for all else."
-    told = ('allocate memory', 'out of memory', 'not enough memory', 'bad_alloc', 'failed to map segment',
-            'Error -4 while', 'could not create a primitive') # the last is oneDNN's
-    other = not isinstance(e, ValueError) and any(o in str(e) for o in told)
-    if other or isinstance(e, MemoryError) or getattr(e, 'errno', None) == errno.ENOMEM:
-        return f'there is not enough memory ({said_by(e)[:200]})'
-    if isinstance(e, OSError):
-        return f'{e.filename or "the output"} cannot be written: {e.strerror or said_by(e)}'
 
 # %% ../nbs/00_files.ipynb #fil00002
 def user_path(

@@ -150,6 +150,7 @@ def _own_limit():
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
+# %% ../nbs/01a_pictures.ipynb #198a0d64
 def _check_opened(im:Image.Image, name:str):
     "Raise `InputError` for what is not to be decoded."
     if 0 in im.size:
