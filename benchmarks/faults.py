@@ -536,9 +536,9 @@ def flush_and_rename(p):
     calls = [o.split(maxsplit=1)[1] for o in log.read_text().splitlines()]
     start = next(i for i,o in enumerate(calls) if o.startswith('openat') and '.part' in o)
     ours = [o.partition('(')[0] for o in calls[start:] if 'x'*9 in o or '.part' in o or o.startswith('fsync')]
-    if [o[:6] for o in ours] != ['openat', 'write', 'fsync', 'rename'] or 'O_EXCL' not in calls[start]:
+    if [o[:6] for o in ours] != ['openat', 'write', 'fsync', 'rename', 'fsync'] or 'O_EXCL' not in calls[start]:
         raise Wrong(f'{ours}')
-    p.cells = dict(said=', '.join(ours), code=0, left='the file, whole')
+    p.cells = dict(said=', '.join(ours), code=0, left='the file, whole, and its name in the folder')
 
 
 # ---- the rest
