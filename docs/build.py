@@ -140,6 +140,8 @@ def write_sources(proc:Path, out:Path, site:str):
         (out/pages[name]).parent.mkdir(parents=True, exist_ok=True)
         made = dict(nb, cells=[dict(o, id=f'cell-{i}') for i,o in enumerate(levelled(cells))])
         (out/f'{pages[name]}.ipynb').write_text(json.dumps(made), encoding='utf-8')
+    for picture in NBS.rglob('*.png'):
+        shutil.copyfile(picture, out/picture.relative_to(NBS))
 
 
 def contents(sections:list, pages:dict) -> str:
