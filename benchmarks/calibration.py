@@ -16,24 +16,21 @@ import numpy as np
 from benchmarks.pictures import network
 from benchmarks.strangers import strangers
 from benchmarks.turns import report
+from mnist_small.answer import SURE_FROM
 
 
 def probabilities(logits:np.ndarray, temperature:float=1.) -> np.ndarray: # (n,10)
     "Softmax of logits over a temperature."
-    p = np.exp((logits-logits.max(1, keepdims=True))/temperature)
-    return p/p.sum(1, keepdims=True)
-
-
-def surprise(logits:np.ndarray, y:np.ndarray, temperature:float) -> float:
-    "The mean of the negative logarithms of what the right digits get."
-    return -float(np.log(probabilities(logits, temperature)[np.arange(len(y)),y].clip(1e-30)).mean())
+    from scipy.special import softmax
+    return softmax(logits/temperature, axis=1)
 
 
 def fitted(logits:np.ndarray, y:np.ndarray) -> float:
-    "The temperature from 0.2 to 5 with the least `surprise`, to a thousandth."
+    "The temperature from 0.2 to 5 under which the right digits are most probable, to a thousandth."
     from scipy.optimize import minimize_scalar
-    found = minimize_scalar(lambda t: surprise(logits, y, math.exp(t)), (math.log(.2), math.log(5)), method='bounded',
-                            bounds=(math.log(.2), math.log(5)), options=dict(xatol=1e-4))
+    from sklearn.metrics import log_loss
+    found = minimize_scalar(lambda t: log_loss(y, probabilities(logits, math.exp(t)), labels=range(10)),
+                            method='bounded', bounds=(math.log(.2), math.log(5)), options=dict(xatol=1e-4))
     return math.exp(found.x)
 
 
@@ -46,8 +43,7 @@ def calibration_error(p:np.ndarray, y:np.ndarray, bins:int=15) -> float:
 
 def fit(args) -> dict:
     "Print a line for each run, and the means."
-    data = argparse.Namespace(data=args.data, usps=args.usps, split='train')
-    (x,y),found = strangers(data)['MNIST held out'],{}
+    (x,y),found = strangers(args.data, None, 'train')['MNIST held out'],{}
     for o in args.networks:
         z = network(o)(x)
         t = fitted(z, y)
@@ -69,7 +65,7 @@ def told_temperature(name:str) -> float:
 
 def reported(args) -> dict:
     "Print for each network and each set of digits what its probabilities are worth."
-    data,found = strangers(argparse.Namespace(data=args.data, usps=args.usps, split='test')),{}
+    data,found = strangers(args.data, args.usps),{}
     for o in args.networks:
         t = told_temperature(o) if args.temperature is None else args.temperature
         read = network(o)
@@ -94,7 +90,7 @@ def main():
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     p.add_argument('--usps', type=Path, help='folder with the four USPS files')
     p.add_argument('--temperature', type=float, help='with report: this, not that of the packaged weights')
-    p.add_argument('--sure', type=float, default=.9, help='with report: what is called sure (default: .9)')
+    p.add_argument('--sure', type=float, default=SURE_FROM, help='with report: what is sure (default: %(default)s)')
     p.add_argument('--json', type=Path, help='also write everything measured to this file')
     args = p.parse_args()
     report(args, **(fit if args.what == 'fit' else reported)(args))

@@ -100,8 +100,8 @@ def card(name:str) -> str:
         'MNIST\'s form.', '',
         '- It has no answer for what is no digit: it names one for letters and scribbles too.',
         '- One digit to a picture. Numbers have to be cut apart first.',
-        '- Handwriting of Americans around 1990. A 1 with a flag, a 7 with a bar and digits of other scripts are rarer '
-        'there than elsewhere, or missing.',
+        '- Handwriting of employees of the American Census Bureau and of high school students (NIST\'s SD-3 and SD-1). '
+        'People elsewhere write some digits in other ways, and other scripts have others.',
         '- Not for decisions about people or money without somebody who looks again.', *no_digits(name), '',
         '## Data and licences', '',
         f'Trained on the {data["training_images"]:,} training images of MNIST (LeCun, Cortes and Burges 1998; CC '

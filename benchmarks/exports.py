@@ -2,8 +2,8 @@
 
 The reference is what validation computes: `mnist_learner(…, pretrained=True).get_preds()`, without a temperature, and
 so are the exports here. Accuracy, probabilities and digits are those of all test images. Latencies are medians, in
-turn: of single images, and of all of them in one call (C: one after the other). ONNX needs onnxruntime, C a compiler;
-what is missing is skipped by name.
+turn: of single images, and of all of them in one call (C: one after the other). ONNX needs the package of that name, C
+a compiler; what is missing is skipped by name.
 """
 import ctypes
 import statistics
@@ -43,11 +43,9 @@ def torch_way(model:str, power, images):
 
 def onnx_way(file:Path, images):
     "The graph in onnxruntime, with as many threads as torch has."
-    import onnxruntime
     import torch
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(file), options, providers=['CPUExecutionProvider'])
+    from mnist_small.answer import onnx_session
+    session = onnx_session(file.read_bytes(), torch.get_num_threads())
     x = images.x_test.numpy()
 
     def read(x):
@@ -90,7 +88,7 @@ def ways(model:str, images, folder:Path) -> tuple: # Functions for one and for a
     try:
         file = export_model(model, folder/'digit.onnx', temperature=1)
         found['ONNX'],sizes['ONNX'] = onnx_way(file, images),file.stat().st_size
-    except (ImportError, InputError) as e:
+    except InputError as e:
         print(f'ONNX is skipped: {e}')
     for name,options in {'C float':{}, 'C int8':dict(int8=True, images=images)}.items() if c_compiler() else ():
         file = export_model(model, folder/f'{name.split()[1]}.c', temperature=1, **options)

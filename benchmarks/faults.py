@@ -15,7 +15,6 @@ it should be.
 """
 import argparse
 import gzip
-import importlib.util
 import json
 import os
 import pickle
@@ -35,7 +34,6 @@ from pathlib import Path
 from benchmarks.fault_tools import (
     Skip, Wrong, at_write, fill, forked, free, memory_limit, mirror, mount, read_only, touched, unmount, user)
 
-CHECKPOINTS = (Path(importlib.util.find_spec('mnist_small').origin).parent/'checkpoint.py').exists()
 ROWS = {}
 
 
@@ -103,7 +101,8 @@ def row(what:str, quick:bool=False, needs:bool=True):
 
 
 RUN = 'recipe.json', 'history.csv', 'model.safetensors'
-KEPT = ('checkpoint.safetensors',)*CHECKPOINTS
+CUT_OFF = 'recipe.json', 'history.csv', 'checkpoint.safetensors'
+"What a training leaves that did not come to its end."
 
 
 # ---- a disk that is full, a folder that turns read-only
@@ -122,7 +121,7 @@ def in_turn(*actions):
     return lambda: next(left, int)()
 
 
-@row('… from the log of the first epoch on; there is room again in the third', quick=True, needs=CHECKPOINTS)
+@row('… from the log of the first epoch on; there is room again in the third', quick=True)
 def disk_full_log(p):
     disk = p.disk()
     again = in_turn(int, int, int, free(disk)) # a checkpoint is written before the first epoch, and after each
@@ -134,7 +133,7 @@ def disk_full_log(p):
         raise Wrong('the log lacks epochs')
 
 
-@row('… as a checkpoint is written; there is room again in the third epoch', needs=CHECKPOINTS)
+@row('… as a checkpoint is written; there is room again in the third epoch')
 def disk_full_checkpoint(p):
     disk = p.disk()
     again = in_turn(int, fill(disk), int, free(disk))
@@ -148,9 +147,9 @@ def disk_full_weights(p):
     disk = p.disk()
     o = p.train(disk/'run', before=at_write({'model.safetensors':fill(disk)}))
     p.told(o, 1, 'model.safetensors cannot be written: No space left on device',
-           left='record, log'+' and checkpoint'*CHECKPOINTS+': a run that is cut off')
-    p.holds(disk/'run', *RUN[:2], *KEPT)
-    if CHECKPOINTS and '--resume' not in o.err:
+           left='record, log and checkpoint: a run that is cut off')
+    p.holds(disk/'run', *CUT_OFF)
+    if '--resume' not in o.err:
         raise Wrong(f'it does not say how to go on: {o.err}')
 
 
@@ -178,7 +177,7 @@ def disk_full_sweep(p):
     o = p.run('sweep', *args, '--out', disk/'sweep', before=at_write({'model.safetensors':second}))
     p.told(o, 1, '1 of 2 runs are missing', left='the other run; a second call trains the one that is missing')
     p.holds(disk/'sweep'/'seed-00', *RUN)
-    p.holds(disk/'sweep'/'seed-01', *RUN[:2], *KEPT)
+    p.holds(disk/'sweep'/'seed-01', *CUT_OFF)
     free(disk)()
     if p.run('sweep', *args, '--out', disk/'sweep').code:
         raise Wrong('the second call does not finish it')
@@ -244,8 +243,8 @@ def read_only_run(p):
     disk = p.disk()
     o = p.train(disk/'run', before=at_write({'model.safetensors':read_only(disk)}))
     p.told(o, 1, 'model.safetensors cannot be written: Read-only file system',
-           left='record, log'+' and checkpoint'*CHECKPOINTS+': a run that is cut off')
-    p.holds(disk/'run', *RUN[:2], *KEPT)
+           left='record, log and checkpoint: a run that is cut off')
+    p.holds(disk/'run', *CUT_OFF)
 
 
 @row('… is read-only as a training, a sweep, a report or an export begins', quick=True)
@@ -282,7 +281,7 @@ def read_only_cache(p):
 def memory_training(p):
     o = p.train(p.folder/'run', before=memory_limit(2))
     p.told(o, 1, 'there is not enough memory', left='a run that is cut off before its first epoch')
-    p.holds(p.folder/'run', 'recipe.json', *KEPT)
+    p.holds(p.folder/'run', 'recipe.json', 'checkpoint.safetensors')
 
 
 @row('… as the library is imported')
@@ -419,7 +418,7 @@ for o in RUN:
     damaged_row(o, quick=o == 'model.safetensors')
 
 
-@row('`checkpoint.safetensors` of a run is damaged', needs=CHECKPOINTS)
+@row('`checkpoint.safetensors` of a run is damaged')
 def damaged_checkpoint(p):
     run,lines = p.folder/'run',[]
     def stop():

@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks.calibration import probabilities, told_temperature
 from benchmarks.pictures import network
 from benchmarks.turns import report
+from mnist_small.answer import SURE_FROM
 from PIL import Image, ImageDraw, ImageFont
 
 LIKE_DIGITS = 'BDGIJOQSTZabegijloqstyz'
@@ -59,7 +60,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--model', default='reader', help='packaged weights, or a run (default: %(default)s)')
     p.add_argument('--temperature', type=float, help='this, not that of the packaged weights')
-    p.add_argument('--sure', type=float, default=.9, help='the probability that is called sure (default: %(default)s)')
+    p.add_argument('--sure', type=float, default=SURE_FROM, help='how probable that is (default: %(default)s)')
     p.add_argument('--scribbles', type=int, default=1000, help='how many (default: %(default)s)')
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--draw', type=Path, metavar='PNG', help='also draw some of each kind into this file')

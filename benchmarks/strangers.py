@@ -23,23 +23,23 @@ def framed(images): # (n,28,28) uint8
     return np.stack([frame_digit(o) for o in images])
 
 
-def strangers(args) -> dict: # Images (n,28,28) and labels (n,), by name
+def strangers(data:str, usps:Path|None, split:str='test') -> dict: # Images (n,28,28) and labels (n,), by name
     "MNIST's test images or those held out of its training images, USPS and scikit-learn's digits."
     import numpy as np
     from mnist_small.images import load_images, read_idx
     from sklearn.datasets import load_digits
-    out,train = {},args.split == 'train'
-    images,digits = load_images(args.data),load_digits()
+    out,train = {},split == 'train'
+    images,digits = load_images(data),load_digits()
     if train:
         from mnist_small.loader import mnist_dls
         held = mnist_dls(images=images, valid='holdout').valid.dataset
         out['MNIST held out'] = held.x.numpy(),held.y.numpy()
     else:
         out['MNIST test'] = images.x_test.numpy(),images.y_test.numpy()
-    if args.usps:
-        x,y = [read_idx(args.usps/f'usps-{args.split}-{o}-ubyte.gz', item)[0].numpy()
+    if usps:
+        x,y = [read_idx(usps/f'usps-{split}-{o}-ubyte.gz', item)[0].numpy()
                for o,item in (('images-idx3', (16,16)), ('labels-idx1', ()))]
-        out[f'USPS {args.split}'] = framed(x),y
+        out[f'USPS {split}'] = framed(x),y
         if train:
             out['the same at 8×8'] = framed(x.reshape(-1, 8, 2, 8, 2).mean((2, 4)).astype(np.uint8)),y
     if not train:
@@ -56,7 +56,7 @@ def main():
     p.add_argument('--json', type=Path, help='also write everything measured to this file')
     args = p.parse_args()
     from mnist_small.packaged import packaged_names
-    data,networks = strangers(args),args.networks or packaged_names()
+    data,networks = strangers(args.data, args.usps, args.split),args.networks or packaged_names()
     width = max(map(len, networks))
     print(' '*width, *[o.rjust(16) for o in data])
     found = {}

@@ -147,18 +147,25 @@ def network_of(model) -> str:
         raise damaged(file)
     return file.name.removesuffix('.onnx')
 
-@lru_cache
-def _session(name:str): # An `InferenceSession`
-    "A network of the package. Raises `InputError` if its file is damaged."
+def onnx_session(
+    content:bytes, # Of an ONNX file
+    threads:int=1
+): # An `InferenceSession`
+    "A graph that can be run. Raises what onnxruntime does if it cannot."
     os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
     import onnxruntime as ort # here, see above
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads,options.inter_op_num_threads = threads,1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4 # nothing is printed
+    return ort.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+
+@lru_cache
+def _session(name:str): # An `InferenceSession`
+    "A network of the package. Raises `InputError` if its file is damaged."
     content,made = pretrained_bytes(name, 'onnx'),None
     try:
-        session = ort.InferenceSession(content, options, providers=['CPUExecutionProvider'])
+        session = onnx_session(content)
         made = [o.name for o in session.get_outputs()]
     except Exception as e: # its errors have no class in common
         raise damaged(pretrained_file(name, 'onnx')) from e

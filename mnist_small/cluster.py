@@ -22,7 +22,7 @@ from uuid import uuid4
 import torch
 from fastcore.basics import patch
 from . import __version__
-from .files import FolderTaken, InputError, RUN_FILES, claimed, in_a_line, said_by, write_whole
+from .files import CHECKPOINT, FolderTaken, InputError, RUN_FILES, claimed, in_a_line, said_by, write_whole
 from .images import Images
 
 # %% ../nbs/12b_cluster.ipynb #clu00006
@@ -67,7 +67,7 @@ def place_run(
             if (folder/RUN_FILES[-1]).exists():
                 return f'{folder} holds a run that another training has left there meanwhile'
             try:
-                for o in RUN_FILES:
+                for o in (*RUN_FILES, CHECKPOINT): # of a training that was cut off here
                     (folder/o).unlink(missing_ok=True)
                 for o in RUN_FILES:
                     write_whole(folder/o, files[o])

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from . import __version__
 from .c_source import buffer_bytes, c_source, code_size, weight_bytes
-from .files import InputError, Range, checked_number, in_a_line, open_file, path_kind, user_path
+from .files import (
+    InputError, MOST_TOLD, Range, checked_number, in_a_line, open_file, path_kind, user_path)
 from .folding import folded_layers, int8_layers, network_input
 from .images import MNIST_STATS, Images, load_images
 from .models import DigitNet, layer_table, load_network, num_params, trained_network
@@ -45,7 +46,7 @@ def _packaged(name) -> Trained:
 def _last_accuracy(path:Path) -> float|None:
     "What history.csv in a run's folder says of the last epoch, if it can be read."
     try:
-        with open_file(path/'history.csv') as f:
+        with open_file(path/'history.csv', MOST_TOLD) as f:
             rows = list(csv.DictReader(f.read().decode('utf-8-sig').splitlines()))
         accuracy = float(rows[-1]['accuracy'])
     except (OSError, ValueError, LookupError, TypeError, csv.Error):
@@ -58,7 +59,8 @@ def _run(path:Path) -> Trained:
         raise InputError(f'{path} holds no run: it has no recipe.json')
     if path_kind(path/'model.safetensors') is None:
         raise InputError(f'{path} holds no weights: its training was cut off')
-    with open_file(path/'recipe.json') as f, open_file(path/'model.safetensors') as weights:
+    files = [open_file(path/o, MOST_TOLD) for o in ('recipe.json', 'model.safetensors')]
+    with files[0] as f, files[1] as weights:
         try:
             told = json.loads(f.read().decode('utf-8-sig'))
             recipe = told['recipe']

@@ -223,6 +223,8 @@ def _large_parts(labels:np.ndarray, sizes:np.ndarray) -> tuple: # Labels (n,), a
 def _not_around(labels:np.ndarray, sizes:np.ndarray) -> np.ndarray:
     "The sizes, 0 for a frame or a ring and for all outside of it, if there is a part inside that may be a digit."
     large,boxes = _large_parts(labels, sizes)
+    if len(large) == 1:
+        return sizes
     i = large[((boxes[:,1]-boxes[:,0])*(boxes[:,3]-boxes[:,2])).argmax()]
     apart,_ = ndimage.label(np.pad(labels != i, 1, constant_values=True)) # diagonal neighbours are none here
     inside = np.where(np.bincount(labels[apart[1:-1,1:-1] != 1], minlength=len(sizes)) == sizes, sizes, 0)

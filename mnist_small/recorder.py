@@ -17,7 +17,8 @@ from fastai.callback.core import Callback
 from fastcore.basics import patch
 from .callbacks import PatienceCallback
 from .checkpoint import Checkpoint, training_bytes
-from .files import CHECKPOINT, InputError, leave_folder, own_run_folder, user_path, write_whole
+from .files import CHECKPOINT, InputError, leave_folder, own_run_folder, user_path
+from .places import write_place
 from .record import describe_run, plain_json, way_that_ran
 from safetensors.torch import save
 
@@ -73,10 +74,7 @@ class RunRecorder(Callback):
 # %% ../nbs/11c_recorder.ipynb #91463d2f
 @patch
 def _write(self:RunRecorder, name:str, content:bytes):
-    try:
-        write_whole(self.folder/name, content)
-    except OSError as e:
-        raise InputError(f'{self.folder/name} cannot be written: {e.strerror}') from e
+    write_place(self.folder/name, content)
 
 @patch
 def _write_record(self:RunRecorder):
