@@ -61,19 +61,21 @@ def folded_layers(
     layers,(scale,shift) = [],_norm(None, 1)
     for i,(o,after) in enumerate(zip(stages, [*stages[1:], None], strict=True), 1):
         weight = o.conv.weight.detach().cpu().double()
+        if o.depth: # with nothing between the two, they are one convolution
+            weight = weight*o.depth.weight.detach().cpu().double()[:,0]
         bias = 0 if o.conv.bias is None else o.conv.bias.detach().cpu().double()
         bias = bias + (weight*shift[:,None,None]).sum((1,2,3)) # of the batch norm before
         weight = weight*scale[:,None,None]
         if after is None:
             weight,bias = weight/temperature,bias/temperature
         scale,shift = own = _norm(o.norm, len(bias))
-        stays = bool(o.norm) and (after.conv.padding[0] > 0 or o.pool and bool((scale < 0).any()))
+        stays = bool(o.norm) and (after.padding > 0 or o.pool and bool((scale < 0).any()))
         if stays:
             scale,shift = _norm(None, len(bias))
         numbers = [v.float() for v in (weight, bias, *own)]
         if not all(v.isfinite().all() for v in numbers):
             raise InputError(f'this network cannot be exported: convolution {i} has weights that are not all numbers')
-        layers.append(Layer(f'conv{i}', o.size, o.average, *numbers[:2], o.conv.padding[0], o.relu,
+        layers.append(Layer(f'conv{i}', o.size, o.average, *numbers[:2], o.padding, o.relu,
                             *(numbers[2:] if stays else (None,None)), o.pool))
     return layers
 

@@ -7,14 +7,16 @@
 // STAGES, given on the compiler's command line, lists the parts of the network, each a Stage<...>; nothing else in here
 // depends on the network. A stage is a convolution and what follows it. In training it computes, in this order,
 //
-//     z = convolution(x) + bias
+//     u = x, each channel convolved by itself
+//     z = convolution(u) + bias
 //     r = ReLU(z)
 //     n = a*r + b                  batch norm
 //     m = max of 2x2 of n          max-pooling
 //     y = factor*m                 dropout
 //
-// and what is not there is left out. Of these only x and r are kept for the backward pass, which computes the others
-// again where it needs them: reading memory takes longer. y is written straight into the x of the next stage.
+// and what is not there is left out; without the first line u is x. Of these only x and r are kept for the backward
+// pass, which computes the others again where it needs them: reading memory takes longer. y is written straight into the
+// x of the next stage.
 //
 // To add a layer, follow an existing one: `forward` and `output` have the forward steps, `before_conv` takes them back
 // in reverse order, and the tests of the notebook hold both against PyTorch.
@@ -114,6 +116,7 @@ struct Weights {
     const float* bias;  // [CO]
     const float* gamma; // [CO], batch norm's factor
     const float* beta;  // [CO], batch norm's shift
+    const float* depth; // [CI][1][D][D]
     float* mean;        // [CO], running mean
     float* var;         // [CO], running variance
     int64_t* seen;      // number of batches that these two have seen
@@ -123,6 +126,7 @@ struct Gradients { // of the loss; shapes as above
     float* bias;
     float* gamma;
     float* beta;
+    float* depth;
 };
 struct Numbers {
     float momentum;   // of the running statistics
@@ -136,22 +140,29 @@ struct Numbers {
 //
 // CI, IH, IW: channels, rows, columns of the input; CO: channels out; K: side of the kernel; P: padding. If AVG, the
 // weights are one for each pair of channels, and the stage is average pooling followed by a convolution of 1x1: that is
-// a convolution by a kernel as large as the image, all of whose numbers are the weight/(K*K).
-template<int CI, int IH, int IW, int CO, int K, int P, bool BIAS, bool RELU, bool BN, bool POOL, bool DROP, bool AVG>
+// a convolution by a kernel as large as the image, all of whose numbers are the weight/(K*K). D: side of the kernels that
+// convolve each channel by itself before (a depthwise convolution, to which the padding then belongs), or 0.
+template<int CI, int IH, int IW, int CO, int K, int P, bool BIAS, bool RELU, bool BN, bool POOL, bool DROP, bool AVG,
+         int D>
 struct Stage {
     static constexpr int channels = CO, padding = P;
-    static constexpr bool normed = BN;
+    static constexpr bool normed = BN, deep = D > 0;
     static constexpr int H = IH+2*P, W = IW+2*P;                               // of x, padding included
-    static constexpr int OH = H-K+1, OW = W-K+1;                               // of z and r
+    static constexpr int UH = deep ? H-D+1 : H, UW = deep ? W-D+1 : W;         // of u
+    static constexpr int OH = UH-K+1, OW = UW-K+1;                             // of z and r
     static constexpr int PH = POOL ? OH/2 : OH, PW = POOL ? OW/2 : OW;         // of m and y
-    static constexpr int B = K-1-P, DH = OH+2*B, DW = OW+2*B;                  // of dz with a border of B zeros
+    static constexpr int B = K-1-(deep ? 0 : P), DH = OH+2*B, DW = OW+2*B;     // of dz with a border of B zeros
+    static constexpr int E = deep ? D-1-P : 0, EH = UH+2*E, EW = UW+2*E;       // of du with a border of E zeros
     static constexpr int XS = CI*H*W, RS = CO*OH*OW, GS = CO*PH*PW, ZS = CO*DH*DW; // vectors in x, r, y, dz of a group
-    static constexpr int WS = CO*CI*K*K;                                       // weights
+    static constexpr int US = deep ? CI*UH*UW : 0, ES = deep ? CI*EH*EW : 0;   // and in u and du
+    static constexpr int WS = CO*CI*K*K, VS = CI*D*D;                          // weights
     static constexpr bool ONE = OH == 1 && OW == 1;                            // a fully connected layer
     static constexpr int WCB = block(CO, (REGISTERS-6)/K);                     // channels whose dw are summed at a time
     static constexpr int ROWS = OW >= 48 ? 1 : 48/OW;                          // and rows
-    using Forward = Conv<CI,H,W,CO,K>;
+    using Forward = Conv<CI,UH,UW,CO,K>;
     using Backward = Conv<CO,DH,DW,CI,K>;
+    using Deep = Conv<1,H,W,1,deep ? D : 1>; // of one channel
+    using DeepBackward = Conv<1,EH,EW,1,deep ? D : 1>;
 
     // Of the batch, kept from the forward to the backward pass:
     vec* x = nullptr;       // [group][CI][H][W], the input; the padding stays 0
@@ -160,10 +171,15 @@ struct Stage {
     // For each thread, so that none waits for another:
     vec* dz = nullptr;      // [thread][CO][DH][DW], the gradient of z for the group at hand; the border stays 0
     vec* dw = nullptr;      // [thread]{[CI][K][CO/WCB][WCB][K], [CO]}, sums of the gradients of weights, then of biases
+    vec* u = nullptr;       // [thread][CI][UH][UW], for the group at hand
+    vec* du = nullptr;      // [thread][CI][EH][EW], the gradient of u; the border stays 0
+    vec* dv = nullptr;      // [thread][CI][D][D], sums of the gradients of the depthwise weights
     double* sums = nullptr; // [thread][CO][2], sums of a channel over images and places
     // Weights in the order in which `Forward` and `Backward` read them:
     alignas(64) float wf[WS]; // [CO/CB][CI][K][K][CB]
     alignas(64) float wb[WS]; // [CI/CB][CO][K][K][CB], the kernel turned by 180 degrees; [CI][K][K][CO] if ONE
+    alignas(64) float vf[VS+1]; // [CI][D][D]
+    alignas(64) float vb[VS+1]; // the same, turned by 180 degrees
     // For each channel, [CO]:
     float bias[CO];
     float shift[CO];                      // a number near the mean of r
@@ -185,10 +201,15 @@ struct Stage {
         g = allocate<vec>((size_t)n*GS);
         dz = allocate<vec>((size_t)nt*ZS);
         dw = allocate<vec>((size_t)nt*(WS+CO));
+        if (deep) {
+            u = allocate<vec>((size_t)nt*US);
+            du = allocate<vec>((size_t)nt*ES);
+            dv = allocate<vec>((size_t)nt*VS);
+        }
         sums = allocate<double>((size_t)nt*2*CO);
     }
     ~Stage() {
-        for (vec* o : {x, r, g, dz, dw}) std::free(o);
+        for (vec* o : {x, r, g, dz, dw, u, du, dv}) std::free(o);
         std::free(sums);
     }
 
@@ -218,6 +239,8 @@ struct Stage {
                     if (ONE) wb[(c*K*K+i)*CO + o] = v;
                     else wb[((c/ib*CO+o)*K*K + K*K-1-i)*ib + c%ib] = v;
                 }
+        for (int c = 0; c < (deep ? CI : 0); c++)
+            for (int i = 0; i < D*D; i++) vf[c*D*D+i] = vb[c*D*D + D*D-1-i] = weights.depth[c*D*D+i];
         for (int o = 0; o < CO; o++) {
             bias[o] = BIAS ? weights.bias[o] : 0;
             shift[o] = BN ? weights.mean[o] : 0;
@@ -236,12 +259,24 @@ struct Stage {
                     }
     }
 
-    // r = ReLU(convolution(x) + bias), and for batch norm the sums of r-shift and of its squares. Without the shift,
+    // u, or x where that is the same. Each channel: u[h][w] = sum of v[i][j]*x[h+i][w+j] over i, j.
+    const vec* before(int group, int thread) {
+        const vec* in = x + (size_t)group*XS;
+        if constexpr (!deep) return in;
+        vec* out = u + (size_t)thread*US;
+        for (int c = 0; c < CI; c++)
+            Deep::run(in + c*H*W, vf + c*D*D, [=](int, int place, int many, const vec* z) {
+                for (int i = 0; i < many; i++) out[c*UH*UW + place + i] = z[i];
+            });
+        return out;
+    }
+
+    // r = ReLU(convolution(u) + bias), and for batch norm the sums of r-shift and of its squares. Without the shift,
     // the variance would be a small difference of large numbers wherever the mean is large.
     void forward(int group, int thread) {
         vec* out = r + (size_t)group*RS;
         vec s[2*CO] = {};
-        Forward::run(x + (size_t)group*XS, wf, [&](int c, int place, int many, const vec* z) {
+        Forward::run(before(group, thread), wf, [&](int c, int place, int many, const vec* z) {
             vec one{}, two{}, off = vec{} + shift[c];
             for (int i = 0; i < many; i++) {
                 vec v = z[i] + bias[c];
@@ -359,6 +394,7 @@ struct Stage {
             gc[c] = -ga[c]*dbeta/count - (double)gb[c]*mean[c];
         }
         std::memset(dw, 0, sizeof(vec)*threads*(WS+CO));
+        if (deep) std::memset(dv, 0, sizeof(vec)*threads*VS);
     }
 
     // From the gradient of y to that of z, for one group: all steps after the convolution, the last first.
@@ -393,10 +429,10 @@ struct Stage {
         });
     }
 
-    // forward: z[o][h][w] = sum of w[o][c][i][j]*x[c][h+i][w+j] over c, i, j;
-    // so backward: dw[o][c][i][j] = sum of x[c][h+i][w+j]*dz[o][h][w] over images, h, w.
+    // forward: z[o][h][w] = sum of w[o][c][i][j]*u[c][h+i][w+j] over c, i, j;
+    // so backward: dw[o][c][i][j] = sum of u[c][h+i][w+j]*dz[o][h][w] over images, h, w.
     void weight_sums(int group, int thread) {
-        const vec* in = x + (size_t)group*XS;
+        const vec* in = before(group, thread);
         const vec* d = dz + (size_t)thread*ZS;
         for (int h0 = 0; h0 < OH; h0 += ROWS) {
             vec* sum = dw + (size_t)thread*(WS+CO);
@@ -406,7 +442,7 @@ struct Stage {
                     for (int o = 0; o < CO; o += WCB, sum += WCB*K) {
                         vec s[WCB][K] = {}; // a few rows are summed by themselves first, which rounds less
                         for (int h = h0; h < h1; h++) {
-                            const vec* xr = in + (c*H+h+i)*W;
+                            const vec* xr = in + (c*UH+h+i)*UW;
                             const vec* dr = d + (o*DH+h+B)*DW + B;
                             for (int w = 0; w < OW; w++)
                                 UNROLL for (int u = 0; u < WCB; u++)
@@ -439,15 +475,27 @@ struct Stage {
                 gradients.bias[o] = s;
             }
         }
+        for (int i = 0; i < VS; i++) {
+            double s = 0;
+            for (int t = 0; t < threads; t++) s += total(dv[(size_t)t*VS+i]);
+            gradients.depth[i] = s;
+        }
     }
 
-    // forward: z[o][h][w] = sum of w[o][c][i][j]*x[c][h+i][w+j] over c, i, j;
-    // so backward: dx[c][h][w] = sum of w[o][c][i][j]*dz[o][h-i][w-j] over o, i, j: again a convolution, of dz with
+    // forward: z[o][h][w] = sum of w[o][c][i][j]*u[c][h+i][w+j] over c, i, j;
+    // so backward: du[c][h][w] = sum of w[o][c][i][j]*dz[o][h-i][w-j] over o, i, j: again a convolution, of dz with
     // zeros around it by the kernel turned round. The border B = K-1-P leaves out the padding. out: [CI][IH][IW], the g
     // of the stage before.
-    void input_gradient(int thread, vec* out) {
+    void input_gradient(int group, int thread, vec* out) {
         const vec* d = dz + (size_t)thread*ZS;
-        if constexpr (ONE) { // dz is a single number for each channel: without the zeros that it is multiplied by
+        if constexpr (deep) {
+            vec* to = du + (size_t)thread*ES;
+            Backward::run(d, wb, [=](int c, int place, int many, const vec* z) {
+                vec* row = to + (c*EH + place/UW + E)*EW + place%UW + E;
+                for (int i = 0; i < many; i++) row[i] = z[i];
+            });
+            deep_gradients(group, thread, out);
+        } else if constexpr (ONE) { // dz is a single number for each channel: without the zeros that it is multiplied by
             for (int i = 0; i < CI*K*K; i++) {
                 vec s{};
                 for (int o = 0; o < CO; o++) s += d[(o*DH+B)*DW+B]*wb[i*CO+o];
@@ -455,6 +503,30 @@ struct Stage {
             }
         } else {
             Backward::run(d, wb, [=](int c, int place, int many, const vec* z) {
+                for (int i = 0; i < many; i++) out[c*IH*IW + place + i] = z[i];
+            });
+        }
+    }
+
+    // forward, in each channel: u[h][w] = sum of v[i][j]*x[h+i][w+j] over i, j;
+    // so backward: dv[i][j] = sum of x[h+i][w+j]*du[h][w] over images, h, w; dx[h][w] = sum of v[i][j]*du[h-i][w-j].
+    void deep_gradients(int group, int thread, vec* out) {
+        for (int c = 0; c < CI; c++) {
+            const vec* in = x + (size_t)group*XS + c*H*W;
+            const vec* d = du + (size_t)thread*ES + c*EH*EW;
+            vec* sum = dv + (size_t)thread*VS + c*D*D;
+            for (int h0 = 0; h0 < UH; h0 += ROWS) {
+                int h1 = h0+ROWS < UH ? h0+ROWS : UH;
+                vec s[D*D+1] = {}; // a few rows are summed by themselves first, which rounds less
+                for (int h = h0; h < h1; h++)
+                    for (int w = 0; w < UW; w++) {
+                        vec v = d[(h+E)*EW + w+E];
+                        UNROLL for (int i = 0; i < D; i++)
+                            UNROLL for (int j = 0; j < D; j++) s[i*D+j] += in[(h+i)*W + w+j]*v;
+                    }
+                UNROLL for (int i = 0; i < D*D; i++) sum[i] += s[i];
+            }
+            DeepBackward::run(d, vb + c*D*D, [=](int, int place, int many, const vec* z) {
                 for (int i = 0; i < many; i++) out[c*IH*IW + place + i] = z[i];
             });
         }
@@ -502,7 +574,7 @@ template<int I> void backwards(Net* net) {
         if constexpr (I > 0) {
             auto& before = std::get<I-1>(net->stages);
             using Before = std::remove_reference_t<decltype(before)>;
-            s.input_gradient(thread, before.g + (size_t)group*Before::GS);
+            s.input_gradient(group, thread, before.g + (size_t)group*Before::GS);
             if constexpr (Before::normed) before.gradient_sums(group, thread);
         }
     });

@@ -21,8 +21,9 @@ from torch.nn.modules.module import _has_any_global_hook
 def _numbers(s:Stage) -> tuple: # As `Stage` in kernels.cpp has them
     c = s.conv
     kernel = s.size if s.average else c.kernel_size[0]
-    return (c.in_channels, s.size, s.size, c.out_channels, kernel, c.padding[0], c.bias is not None, s.relu,
-            s.norm is not None, s.pool, s.drop is not None, s.average)
+    deep = s.depth.kernel_size[0] if s.depth else 0
+    return (c.in_channels, s.size, s.size, c.out_channels, kernel, s.padding, c.bias is not None, s.relu,
+            s.norm is not None, s.pool, s.drop is not None, s.average, deep)
 
 def cpp_type(
     stage:Stage # Of `network_stages`
@@ -39,26 +40,28 @@ def _library(stages:list) -> ctypes.CDLL:
 
 # %% ../nbs/05_kernels.ipynb #kern0014
 class _Weights(ctypes.Structure): # As in kernels.cpp
-    _fields_ = [(o, ctypes.c_void_p) for o in ('w', 'bias', 'gamma', 'beta', 'mean', 'var', 'seen')]
+    _fields_ = [(o, ctypes.c_void_p) for o in ('w', 'bias', 'gamma', 'beta', 'depth', 'mean', 'var', 'seen')]
 
 class _Gradients(ctypes.Structure):
-    _fields_ = [(o, ctypes.c_void_p) for o in ('w', 'bias', 'gamma', 'beta')]
+    _fields_ = [(o, ctypes.c_void_p) for o in ('w', 'bias', 'gamma', 'beta', 'depth')]
 
 class _Numbers(ctypes.Structure):
     _fields_ = [*[(o, ctypes.c_float) for o in ('momentum', 'eps', 'p')], ('training', ctypes.c_int32)]
 
 def _tensors(s:Stage) -> tuple: # As in `_Weights`
-    n = s.norm
-    return s.conv.weight, s.conv.bias, *((n.weight, n.bias, n.running_mean, n.running_var, n.num_batches_tracked)
-                                         if n else (None,)*5)
+    n,depth = s.norm,s.depth and s.depth.weight
+    return s.conv.weight, s.conv.bias, *(
+        (n.weight, n.bias, depth, n.running_mean, n.running_var, n.num_batches_tracked) if n else
+        (None, None, depth, None, None, None))
 
 def _addresses(tensors) -> tuple:
     return tuple(None if o is None else o.data_ptr() for o in tensors)
 
 def _readable(s:Stage, tensors:tuple) -> bool:
     "Whether the tensors of a stage are where and as the kernels read them."
-    n = (s.conv.out_channels,)
-    for t,shape in zip(tensors, ((*n, s.conv.in_channels, *s.conv.kernel_size), n, n, n, n, n, ()), strict=True):
+    n,ni = (s.conv.out_channels,),s.conv.in_channels
+    deep = (ni, 1, *s.depth.kernel_size) if s.depth else None
+    for t,shape in zip(tensors, ((*n, ni, *s.conv.kernel_size), n, n, n, deep, n, n, ()), strict=True):
         if t is not None and not (
                 type(t) in (Tensor, nn.Parameter) and t.shape == shape and t.is_cpu and t.layout is torch.strided
                 and t.dtype is (torch.float32 if shape else torch.int64) and t.is_contiguous()):
@@ -82,7 +85,7 @@ class _Known:
         self.values,self.hooks = self._values(),[o[k] for o in self.vars for k in _modes[1:]]
         self.training,self.drops = model.training,model.training and any(s.drop for s in stages)
         self.classes = stages[-1].conv.out_channels
-        self.shapes = [[None if t is None else t.shape for t in o[:4]] for o in tensors]
+        self.shapes = [[None if t is None else t.shape for t in o[:5]] for o in tensors]
         self.pointers = (_Weights*len(stages))(*map(_addresses, tensors))
         self.numbers = (_Numbers*len(stages))(*[
             (s.norm.momentum if s.norm else 0., s.norm.eps if s.norm else 0.,
@@ -93,16 +96,18 @@ class _Known:
         return [f(o) for f,o in zip(self.readers, self.vars, strict=True)]
 
 # %% ../nbs/05_kernels.ipynb #kern0082
-_kept = (('weight', 'bias'), ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'))
+_kept = dict(conv=('weight', 'bias'), norm=('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'),
+             depth=('weight',))
+_weights = 'weight', 'bias'
 
 @patch
 def _find(self:_Known, stages:list):
     "Note where the tensors are kept, weights first, and what they are."
-    names = [(o, k) for s in stages for o,ks in zip(s[0:5:4], _kept, strict=True) if o for k in ks]
-    names.sort(key=lambda o: (getattr(*o) is None, o[1] not in _kept[0]))
+    names = [(getattr(s, o), k) for s in stages for o,ks in _kept.items() if getattr(s, o) for k in ks]
+    names.sort(key=lambda o: (getattr(*o) is None, o[1] not in _weights))
     found = [getattr(*o) for o in names]
     self.types,tensors = [*map(type, found)],[o for o in found if o is not None]
-    self.n,self.weights = len(tensors),sum(k in _kept[0] for _,k in names[:len(tensors)])
+    self.n,self.weights = len(tensors),sum(k in _weights for _,k in names[:len(tensors)])
     self.forms,self.addresses = [*map(_form, tensors)],[o.data_ptr() for o in tensors]
     self.homes = [(vars(o), k) for o in {o for o,_ in names} for k in ('_parameters', '_buffers')]
     self.held,self.places,self.absent = [getitem(*o) for o in self.homes],[],[(o, 'forward') for o in self.vars]
