@@ -156,7 +156,7 @@ struct Stage {
     static constexpr int XS = CI*H*W, RS = CO*OH*OW, GS = CO*PH*PW, ZS = CO*DH*DW; // vectors in x, r, y, dz of a group
     static constexpr int US = deep ? CI*UH*UW : 0, ES = deep ? CI*EH*EW : 0;   // and in u and du
     static constexpr int WS = CO*CI*K*K, VS = CI*D*D;                          // weights
-    static constexpr bool ONE = OH == 1 && OW == 1;                            // a fully connected layer
+    static constexpr bool ONE = OH == 1 && OW == 1 && !deep;                   // a fully connected layer
     static constexpr int WCB = block(CO, (REGISTERS-6)/K);                     // channels whose dw are summed at a time
     static constexpr int ROWS = OW >= 48 ? 1 : 48/OW;                          // and rows
     using Forward = Conv<CI,UH,UW,CO,K>;
@@ -434,6 +434,7 @@ struct Stage {
     void weight_sums(int group, int thread) {
         const vec* in = before(group, thread);
         const vec* d = dz + (size_t)thread*ZS;
+        if constexpr (deep) return mixing_sums(in, d, dw + (size_t)thread*(WS+CO));
         for (int h0 = 0; h0 < OH; h0 += ROWS) {
             vec* sum = dw + (size_t)thread*(WS+CO);
             int h1 = h0+ROWS < OH ? h0+ROWS : OH;
@@ -451,6 +452,23 @@ struct Stage {
                         UNROLL for (int u = 0; u < WCB; u++)
                             UNROLL for (int j = 0; j < K; j++) sum[u*K+j] += s[u][j];
                     }
+        }
+    }
+
+    // The same for a kernel of 1x1: of several channels in and out at a time, as each number is needed for all of them.
+    static void mixing_sums(const vec* in, const vec* d, vec* sum) {
+        constexpr int ib = block(CI, 4), ob = WCB > 5 ? block(CO, 5) : WCB;
+        for (int h0 = 0; h0 < OH; h0 += ROWS) {
+            int h1 = h0+ROWS < OH ? h0+ROWS : OH;
+            for (int c = 0; c < CI; c += ib)
+                for (int o = 0; o < CO; o += ob) {
+                    vec s[ib][ob] = {};
+                    for (int i = h0*OW; i < h1*OW; i++)
+                        UNROLL for (int t = 0; t < ib; t++)
+                            UNROLL for (int u = 0; u < ob; u++) s[t][u] += in[(c+t)*UH*UW+i]*d[(o+u)*DH*DW+i];
+                    UNROLL for (int t = 0; t < ib; t++)
+                        UNROLL for (int u = 0; u < ob; u++) sum[(c+t)*CO+o+u] += s[t][u];
+                }
         }
     }
 
