@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = dict(
     files=1, quiet=1, places=1.5, packaged=1.5, images=2, pictures=2, affine=2, models=2, ink=2, folding=3,
     onnx_graph=3.2, c_source=3.2, export=3.4, read=3, answer=3.2, named=3.5, compiling=3, state=3, dataset=3.5,
-    loader=4, kernels=4, warping=4, loop=4, optimisers=4, recipes=5, target=5, callbacks=6, speed=6, training=6.2,
+    loader=4, kernels=4, warping=4, loop=4, optimisers=4, recipes=5, target=5, callbacks=6, speed=6, soft_targets=6,
+    training=6.2,
     aside=6.3, learner=6.5, record=6.6, checkpoint=6.8, recorder=6.9, runs=7, figures=7, cluster=7, report=8, sweep=8,
     evidence=8, command=8, cli=9)
 "The floor of each module: it imports from lower ones, not from its own."

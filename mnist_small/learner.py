@@ -27,6 +27,7 @@ from .optimisers import OPTIMISERS
 from .packaged import pretrained_file
 from .recipes import RECIPES, Recipe, checked_rates, get_recipe
 from .speed import FastTraining
+from .soft_targets import SoftTargets
 from .state import random_states_kept
 from .target import Verdict, not_for_target, target_verdict
 from .aside import TrainingLearner
@@ -160,10 +161,12 @@ def mnist_learner(
            FreshStatistics(start=recipe.ema_start if averaged else 0.)]
     if averaged:
         own.append(AveragedWeights(recipe.ema_decay, recipe.ema_start))
+    if recipe.teacher is not None:
+        own.append(SoftTargets(recipe.teacher, recipe.softness))
+    loss = DigitLoss(label_smoothing=recipe.label_smoothing, soft_share=recipe.soft_share, softness=recipe.softness)
     with random_states_kept():
         return RecipeLearner(
-            recipe, dls, model, seed, loss_func=DigitLoss(label_smoothing=recipe.label_smoothing),
-            opt_func=OPTIMISERS[recipe.opt], lr=recipe.lr, wd=recipe.wd, moms=recipe.moms, metrics=Accuracy(),
+            recipe, dls, model, seed, loss_func=loss, opt_func=OPTIMISERS[recipe.opt], lr=recipe.lr, wd=recipe.wd, moms=recipe.moms, metrics=Accuracy(),
             cbs=[*own, *listify(cbs)], path=path)
 
 # %% ../nbs/11_learner.ipynb #f7fa7f2c

@@ -11,6 +11,7 @@ from operator import attrgetter, contains
 
 from . import quiet # noqa: F401 before fastai, whose import then says nothing
 import torch
+import torch.nn.functional as F
 from fastai.callback import core
 from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.schedule import ParamScheduler, SchedCos
@@ -23,9 +24,22 @@ from torch import Tensor
 
 # %% ../nbs/06_loop.ipynb #5d1c0f3a
 class DigitLoss(CrossEntropyLossFlat):
-    "fastai's `CrossEntropyLossFlat` for logits (N,10) and labels (N,)."
-    def __call__(self, inp, targ, **kwargs):
-        return self.func(inp, targ, **kwargs)
+    "fastai's `CrossEntropyLossFlat` for logits (N,10), labels (N,) and, if there is a teacher, its probabilities (N,10)."
+    def __init__(self, *args,
+        soft_share:float=0., # Of the loss that the teacher's probabilities make, where there are some
+        softness:float=1., # The temperature at which they were taken
+        **kwargs # Other arguments of fastai's loss
+    ):
+        super().__init__(*args, **kwargs)
+        self.soft_share,self.softness = soft_share,softness
+
+    def __call__(self, inp, targ, soft=None, **kwargs):
+        loss = self.func(inp, targ, **kwargs)
+        if soft is None:
+            return loss
+        # the gradients of softened logits are smaller by the square of the temperature (Hinton et al. 2015)
+        taught = self.softness**2*F.cross_entropy(inp/self.softness, soft)
+        return (1-self.soft_share)*loss + self.soft_share*taught
 
 class Accuracy(Metric):
     "Share of images whose largest logit is at their label: fastai's `accuracy` for logits (N,10) and labels (N,)."

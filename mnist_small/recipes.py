@@ -25,6 +25,10 @@ def _names(fits:tuple) -> str:
 def _checked(f, value):
     "`value` as the field `f` of a recipe holds it. Raises `InputError` if it cannot be that."
     fits = f.metadata['fits']
+    if fits is str:
+        if value is not None and not (isinstance(value, str) and value):
+            raise InputError(f'{f.name} {in_a_line(value)} is no name')
+        return value and str(value)
     if isinstance(fits, tuple):
         if not isinstance(value, str) or value not in fits:
             raise InputError(f'unknown {f.name} {in_a_line(value)}: choose from {_names(fits)}')
@@ -51,7 +55,8 @@ class _HyperParameters:
     def __str__(self):
         def row(f):
             fits = f.metadata['fits']
-            said = _names(fits) if isinstance(fits, tuple) else str(fits).removeprefix('in ').removeprefix('of ')
+            said = 'a name' if fits is str else _names(fits) if isinstance(fits, tuple) else (
+                str(fits).removeprefix('in ').removeprefix('of '))
             return f'{f.name:<15} {getattr(self, f.name)!s:<18} {f.metadata["unit"]:<9} {f.metadata["reason"]} ({said})'
         return '\n'.join(row(f) for f in fields(self))
     __repr__ = __str__
@@ -60,7 +65,7 @@ class _HyperParameters:
 @dataclass(frozen=True, repr=False)
 class Recipe(_HyperParameters):
     "Every hyper-parameter of one iteration. Raises `InputError` for a value that does not fit."
-    model: str = _hp('function', 'the network, by its name in `mnist_small.models`', ('model1', 'model2', 'model3'))
+    model: str = _hp('function', 'the network, by its name in `mnist_small.models`', ('model1', 'model2', 'model3', 'model4', 'model5'))
     opt: str = _hp(
         'name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov) averages better", ('adam', 'sgd'))
     lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, as it ends near 0',
@@ -88,6 +93,10 @@ class Recipe(_HyperParameters):
     ema_start: float = _hp('fraction', 'share of the training before averaging begins', _share, 0.)
     label_smoothing: float = _hp(
         'fraction', 'of the probability spread over all digits, against being too sure', _share, 0.)
+    teacher: str|None = _hp(
+        'network', 'of the package, whose probabilities are learned beside the labels; None: none', str, None)
+    soft_share: float = _hp('of the loss', 'how much of it those make', _share, 0.)
+    softness: float = _hp('temperature', 'that both logits are divided by for them', Range(above=True), 1.)
     bn_momentum: float = _hp('per step', "how much of a batch goes into batch norm's running statistics", _share, .1)
     patience: int = _hp(
         'epochs', 'stops after so many without a better validation loss, as the original does', _count, 10)
@@ -120,7 +129,8 @@ def get_recipe(
     return names[name]
 
 # %% ../nbs/07_recipes.ipynb #rec00012
-_kinds = {o.name:o.type for o in fields(Recipe) if o.name not in ('model', 'opt', 'moms')}
+_texts = 'model', 'opt', 'teacher'
+_kinds = {o.name:o.type for o in fields(Recipe) if o.name not in (*_texts, 'moms')}
 
 def _number(text:str) -> int|float:
     "The number that `text` says."
@@ -138,12 +148,13 @@ def changed_recipe(
     out = {}
     for part in filter(None, map(str.strip, changes.split(','))):
         name,_,value = map(str.strip, part.partition('='))
-        if name not in _kinds:
-            raise InputError(f'unknown hyper-parameter {name!r}: choose from {", ".join(_kinds)}')
+        if name not in (*_texts, *_kinds):
+            raise InputError(f'unknown hyper-parameter {name!r}: choose from {", ".join((*_texts, *_kinds))}')
         if name in out:
             raise InputError(f'{name} is there twice: say it once')
         try:
-            out[name] = None if value == 'None' and _kinds[name] == float|None else _number(value)
+            none = value == 'None' and (name == 'teacher' or _kinds.get(name) == float|None)
+            out[name] = None if none else value if name in _texts else _number(value)
         except ValueError as e:
             raise InputError(f'{name}={value!r} is not a number') from e
     return replace(recipe, **out)

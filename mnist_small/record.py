@@ -51,7 +51,8 @@ def way_that_ran(
     return ran
 
 # %% ../nbs/11a_record.ipynb #dep00002
-_own_callbacks = {'TrainingLog', 'PatienceCallback', 'FastTraining', 'FreshStatistics', 'AveragedWeights'}
+_own_callbacks = {'TrainingLog', 'PatienceCallback', 'FastTraining', 'FreshStatistics', 'AveragedWeights',
+                  'SoftTargets'}
 _of_fastai = {'TrainEvalCallback', 'LeanCounter', 'Recorder', 'LeanRecorder', 'CastToTensor', 'LeanCast',
               'LeanScheduler'}
 _onlookers = {'ProgressCallback', 'ConsoleProgress', 'CSVLogger', 'ShowGraphCallback', 'RunRecorder'}
@@ -81,9 +82,11 @@ def _network_departs(learn:RecipeLearner) -> str|None:
 def _callbacks_depart(learn:RecipeLearner) -> dict:
     "Callbacks that are not the recipe's, and values of its own that are not as it says."
     r,names = learn.recipe,{type(o).__name__ for o in learn.cbs}
-    expected = _own_callbacks if r.ema_decay is not None else _own_callbacks-{'AveragedWeights'}
+    left_out = dict(AveragedWeights=r.ema_decay is None, SoftTargets=r.teacher is None)
+    expected = _own_callbacks-{k for k,v in left_out.items() if v}
     asked = dict(averaged_weights=dict(decay=r.ema_decay, start=r.ema_start), patience=dict(patience=r.patience),
-                 fresh_statistics=dict(steps=FreshStatistics().steps))
+                 fresh_statistics=dict(steps=FreshStatistics().steps),
+                 soft_targets=dict(teacher=r.teacher, softness=r.softness))
     values = {f'{name}.{k}':vars(vars(learn)[name]).get(k)
               for name,o in asked.items() if name in vars(learn) for k in o}
     told = {f'{name}.{k}':v for name,o in asked.items() for k,v in o.items()}
@@ -120,6 +123,7 @@ def departures(
         optimiser=None if learn.opt_func is OPTIMISERS[r.opt] else f'{learn.opt_func}',
         loss=None if loss else getattr(learn.loss_func, '__name__', type(learn.loss_func).__name__),
         label_smoothing=loss.func.label_smoothing if loss and loss.func.label_smoothing != r.label_smoothing else None,
+        soft_share=loss.soft_share if loss and loss.soft_share != r.soft_share else None,
         network=_network_departs(learn), training=learn.trainings+1 if learn.trainings else None,
         **_loader_departs(learn), **_callbacks_depart(learn))
     return {k:v for k,v in found.items() if v}

@@ -1,0 +1,186 @@
+"""Accuracy against parameters: networks from 1,000 to 8,000 parameters, trained with several seeds each.
+
+    python -m benchmarks.frontier train --data DIR --csv results/frontier.csv
+    python -m benchmarks.frontier draw --csv results/frontier.csv --out nbs/explanations/frontier.png
+
+A network is written as its layers: `8` is a convolution of 3×3 that gives 8 channels, `s16` a separable one that gives
+16, `|` a max-pooling; at the end the image is averaged and a convolution of 1×1 gives the classes, or, with `2x2`, one
+of 2×2 does. `--valid holdout` trains on five sixths of the training images and validates on the others, to choose by;
+`--networks` and `--change` name other networks and other hyper-parameters than those of the picture.
+"""
+import argparse
+import csv
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+from pathlib import Path
+
+NETWORKS = {
+    's8': ('fewest', '6 s8 | s8 s8 | s8'), 's12': ('fewest', '6 s12 | s12 s12 | s12'),
+    's16': ('fewest', '8 s16 | s16 s16 | s16'), 's24': ('fewest', '8 s16 | s24 s24 | s24'),
+    's32': ('best', '12 s32 | s32 s32 | s32'), '4-8': ('fewest', '4 8 | 8 8 | 8 2x2'),
+    '5-10': ('fewest', '5 10 | 10 10 | 10 2x2'), '8-15': ('best', '8 15 | 15 15 | 15 2x2')}
+"By name: the recipe that it is trained by, and its layers. Those of the package come from their own sweeps."
+SWEEPS = dict(iteration3='model 3', fewest='fewest', best='best')
+"In results/: the package's own, by the name that the picture gives them."
+CLAIMS = {3130:[99.45], 3762:[99.52, 99.33, 99.30, 99.41], 4392:[99.46], 4838:[99.41], 4968:[99.42], 5340:[99.55],
+          7510:[99.55]}
+"Parameters, and the last epoch's accuracy of each run, read from logs of public repositories: the smallest and the best."
+
+
+def network(layers:str):
+    "The network that `layers` write out."
+    from mnist_small.models import DigitNet, conv_block, separable_block
+    from torch import nn
+    parts,n,size,out = layers.split(),1,28,[]
+    whole = parts[-1] == '2x2'
+    for o in parts[:-1] if whole else parts:
+        if o == '|':
+            out.append(nn.MaxPool2d(2))
+            size //= 2
+            continue
+        deep,wide = o[0] == 's',int(o.lstrip('s'))
+        out += separable_block(n, wide) if deep else conv_block(n, wide, bias=False)
+        n,size = wide,size-2
+    last = [nn.Conv2d(n, 10, 2, bias=False), nn.AdaptiveAvgPool2d(1)] if whole else [nn.AvgPool2d(size), nn.Conv2d(n, 10, 1)]
+    return DigitNet(*out, *last)
+
+
+def train(task:tuple) -> dict: # A row
+    "One training."
+    layers,recipe,change,seed,data,valid = task
+    import torch
+    from fastai.torch_core import set_seed
+    from mnist_small.evidence import LAST_ACCURACIES
+    from mnist_small.images import load_images
+    from mnist_small.learner import mnist_learner
+    from mnist_small.loader import mnist_dls
+    from mnist_small.models import num_params
+    from mnist_small.recipes import changed_recipe, get_recipe
+    from torch import nn
+    torch.set_num_threads(1)
+    recipe = changed_recipe(get_recipe(recipe), change)
+    set_seed(seed)
+    model = network(layers)
+    for o in model.modules():
+        if isinstance(o, nn.BatchNorm2d):
+            o.momentum = recipe.bn_momentum
+    learn = mnist_learner(recipe, mnist_dls(images=load_images(data), valid=valid, bs=recipe.bs), seed, model,
+                          compile='kernels')
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(recipe.epochs)
+    last = [round(o['accuracy'], 4) for o in learn.training_log.history[-3:]]
+    return dict(layers=layers, seed=seed, parameters=num_params(model), **dict(zip(LAST_ACCURACIES, last, strict=True)))
+
+
+def trained(args) -> list: # Of rows
+    "Train all that is asked for, side by side."
+    chosen = [o.strip() for o in args.networks.split(',')] if args.networks else list(NETWORKS)
+    asked = {o:(args.recipe or NETWORKS[o][0], NETWORKS[o][1]) if o in NETWORKS else (args.recipe or 'fewest', o)
+             for o in chosen}
+    first,_,last = args.seeds.partition('-')
+    seeds = range(int(first), int(last or first)+1)
+    tasks = [(layers, recipe, args.change, seed, args.data, args.valid)
+             for recipe,layers in asked.values() for seed in seeds]
+    names = [name for name in asked for _ in seeds]
+    os.environ['OMP_NUM_THREADS'] = '1'
+    rows = []
+    with multiprocessing.get_context('spawn').Pool(args.jobs) as pool:
+        for (name,task),row in zip(zip(names, tasks, strict=True), pool.imap(train, tasks), strict=True):
+            rows.append(dict(network=name, recipe=task[1], change=args.change, valid=args.valid, **row))
+            print(name, row['seed'], f"{row['parameters']:,}", f"{100*row['accuracy_last']:.2f}", flush=True)
+            if args.csv:
+                write(args, rows)
+    return rows
+
+
+def write(args, rows:list):
+    "Write what there is so far, with the machine and the versions."
+    from benchmarks.turns import versions
+    from mnist_small.record import machine_info
+    with open(args.csv, 'w', newline='') as f:
+        for k,v in (('command', f'python -m benchmarks.frontier {" ".join(sys.argv[1:])}'), ('versions', versions()),
+                    ('machine', machine_info())):
+            f.write(f'# {k}: {json.dumps(v)}\n')
+        table = csv.DictWriter(f, list(rows[0]), lineterminator='\n')
+        table.writeheader()
+        table.writerows(rows)
+
+
+def summary(rows:list):
+    "Print what each network came to."
+    for name in dict.fromkeys(o['network'] for o in rows):
+        own = [o for o in rows if o['network'] == name]
+        last = [100*float(o['accuracy_last']) for o in own]
+        spread = f' ± {statistics.stdev(last):.3f}' if len(last) > 1 else ''
+        print(f"{name:28} {int(own[0]['parameters']):6,}  {statistics.mean(last):.3f}{spread}  {len(last)} seeds")
+
+
+def points(file:Path) -> dict: # By name: parameters, and the last accuracy of each seed in percent
+    "What there is to draw."
+    import pandas as pd
+    from mnist_small.evidence import read_sweep
+    frame,out = pd.read_csv(file, comment='#'),{}
+    for name,rows in frame.groupby('network', sort=False):
+        out[name] = int(rows['parameters'].iloc[0]),(100*rows['accuracy_last']).tolist()
+    for stem,name in SWEEPS.items():
+        if (file.parent/f'{stem}.csv').exists():
+            rows = read_sweep(file.parent/f'{stem}.csv')[1]
+            out[name] = int(rows['parameters'].iloc[0]),(100*rows['accuracy_last']).tolist()
+    return out
+
+
+def draw(args):
+    "The picture of the frontier."
+    from matplotlib.figure import Figure
+    fig = Figure((7, 4.4), layout='constrained')
+    ax = fig.subplots()
+    found = points(args.csv)
+    for name,(params,last) in found.items():
+        own = name in SWEEPS.values()
+        mean,spread = statistics.mean(last),statistics.stdev(last)
+        ax.errorbar(params, mean, spread, fmt='o' if own else 's', ms=8 if own else 5, capsize=3, zorder=3,
+                    color='C0' if own else '#6a9cc8')
+        below = mean < 99.3 or name in ('4-8', '8-15', 's16')
+        ax.annotate(f'{name}, {len(last)} seeds' if own else name, (params, mean), xytext=(7, -12 if below else 6),
+                    textcoords='offset points', fontsize=9, weight='bold' if own else None)
+    for params,runs in CLAIMS.items():
+        ax.plot([params]*len(runs), runs, 'x', color='C1', ms=6, zorder=2)
+        ax.annotate(f'{params:,}: {len(runs)} seed{"s"*(len(runs) > 1)}', (params, max(runs)), xytext=(0, 5),
+                    textcoords='offset points', fontsize=9, color='#a04a00', ha='center')
+    ax.axhline(99.4, color='grey', lw=1, ls='--')
+    ax.annotate('target', (8000, 99.4), fontsize=9, color='#555', ha='right', va='bottom')
+    ax.plot([], [], 'o', color='C0', label='networks of the package, mean ± standard deviation')
+    ax.plot([], [], 's', color='#6a9cc8', label='others, trained in the same way, five seeds each')
+    ax.plot([], [], 'x', color='C1', label='public claims, each run')
+    ax.set(xlabel='parameters', ylabel='test accuracy in the last epoch, %', xlim=(800, 8200))
+    ax.grid(alpha=.3)
+    ax.legend(loc='lower right', fontsize=9)
+    fig.savefig(args.out, dpi=110)
+
+
+def main():
+    p = argparse.ArgumentParser(prog='python -m benchmarks.frontier', description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('what', choices=('train', 'draw'))
+    p.add_argument('--networks', help='names or layers, separated by commas (default: those of the picture)')
+    p.add_argument('--recipe', help="for all of them (default: each network's own, or fewest)")
+    p.add_argument('--change', default='', help='hyper-parameters that differ from it, as for mnist_small_train')
+    p.add_argument('--seeds', default='0-4', help='(default: %(default)s)')
+    p.add_argument('--valid', choices=('test', 'holdout'), default='test', help='images to validate on (default: test)')
+    p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
+    p.add_argument('--jobs', type=int, default=2, help='trainings beside each other (default: %(default)s)')
+    p.add_argument('--csv', type=Path, help='the table: written by train, read by draw')
+    p.add_argument('--out', type=Path, help='with draw: the picture')
+    args = p.parse_args()
+    if args.what == 'draw':
+        if not (args.csv and args.out):
+            p.error('draw needs --csv and --out')
+        return draw(args)
+    summary(trained(args))
+
+
+if __name__ == '__main__':
+    main()
