@@ -112,8 +112,13 @@ RECIPES = {
                      max_rotate=2., max_shift=.04, max_scale=.02, max_shear=2., epochs=5),
     'reader': Recipe(model='model3', opt='sgd', lr=.2, wd=2e-4, ema_decay=.999, moment_norm=.65,
                      max_rotate=10., max_shift=.04, max_scale=.12, max_shear=2., thicken=.3, thin=.35),
+    'fewest': Recipe(model='model4', opt='sgd', lr=.1, bs=64, wd=5e-5, ema_decay=.998, moment_norm=.65,
+                     max_rotate=3., max_shift=.03, max_scale=.03, max_shear=1., bn_momentum=.05,
+                     teacher='best', soft_share=.7, softness=2.),
+    'best': Recipe(model='model5', opt='sgd', lr=.2, wd=2e-4, ema_decay=.998, moment_norm=.65,
+                   max_rotate=5., max_shift=.04, max_scale=.04, max_shear=2.),
 }
-"The recipe of each iteration, of a sprint, and of what reads other people's digits."
+"The recipes of the iterations, of a sprint, of what reads other people's digits, and of few and of 7,570 parameters."
 
 # %% ../nbs/07_recipes.ipynb #0640d5d8
 def get_recipe(
