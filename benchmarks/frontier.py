@@ -4,9 +4,14 @@
     python -m benchmarks.frontier draw --csv results/frontier.csv --out nbs/explanations/frontier.png
 
 A network is written as its layers: `8` is a convolution of 3×3 that gives 8 channels, `s16` a separable one that gives
-16, `|` a max-pooling; at the end the image is averaged and a convolution of 1×1 gives the classes, or, with `2x2`, one
-of 2×2 does. `--valid holdout` trains on five sixths of the training images and validates on the others, to choose by;
-`--networks` and `--change` name other networks and other hyper-parameters than those of the picture.
+16, `s16p` one with zeros around its input, `|` a max-pooling; at the end the image is averaged and a convolution of 1×1
+gives the classes, or, with `2x2`, one of 2×2 does. `--valid holdout` trains on five sixths of the training images and
+validates on the others, to choose by; `--networks` and `--change` name other networks and other hyper-parameters than
+those of the picture. `--teacher` trains another network first, by recipe 3 on the same images, whose probabilities are
+learned as `soft_share` and `softness` say; without it no network has a teacher.
+
+    python -m benchmarks.frontier train --valid holdout --recipe 3 --networks '8 s16 | s24 s24 | s24' \
+        --change 'max_rotate=3,max_shift=.02,max_scale=.02,max_shear=1' --seeds 0-1
 """
 import argparse
 import csv
@@ -41,38 +46,50 @@ def network(layers:str):
             out.append(nn.MaxPool2d(2))
             size //= 2
             continue
-        deep,wide = o[0] == 's',int(o.lstrip('s'))
-        out += separable_block(n, wide) if deep else conv_block(n, wide, bias=False)
-        n,size = wide,size-2
+        wide,padding = int(o.strip('sp')),int(o[-1] == 'p')
+        out += separable_block(n, wide, padding=padding) if o[0] == 's' else conv_block(n, wide, bias=False)
+        n,size = wide,size-2+2*padding
     last = [nn.Conv2d(n, 10, 2, bias=False), nn.AdaptiveAvgPool2d(1)] if whole else [nn.AvgPool2d(size), nn.Conv2d(n, 10, 1)]
     return DigitNet(*out, *last)
 
 
-def train(task:tuple) -> dict: # A row
+def learned(layers:str, recipe, seed:int, data:str, valid:str, cbs=()): # A learner
     "One training."
-    layers,recipe,change,seed,data,valid = task
     import torch
     from fastai.torch_core import set_seed
-    from mnist_small.evidence import LAST_ACCURACIES
     from mnist_small.images import load_images
     from mnist_small.learner import mnist_learner
     from mnist_small.loader import mnist_dls
-    from mnist_small.models import num_params
-    from mnist_small.recipes import changed_recipe, get_recipe
     from torch import nn
     torch.set_num_threads(1)
-    recipe = changed_recipe(get_recipe(recipe), change)
     set_seed(seed)
     model = network(layers)
     for o in model.modules():
         if isinstance(o, nn.BatchNorm2d):
             o.momentum = recipe.bn_momentum
     learn = mnist_learner(recipe, mnist_dls(images=load_images(data), valid=valid, bs=recipe.bs), seed, model,
-                          compile='kernels')
+                          cbs, compile='kernels')
     with learn.no_bar(), learn.no_logging():
         learn.fit_one_cycle(recipe.epochs)
+    return learn
+
+
+def train(task:tuple) -> dict: # A row
+    "What one training came to."
+    layers,recipe,change,seed,data,valid,teacher = task
+    from mnist_small.evidence import LAST_ACCURACIES
+    from mnist_small.models import num_params
+    from mnist_small.recipes import changed_recipe, get_recipe
+    from mnist_small.soft_targets import SoftTargets
+    from safetensors.torch import load
+    recipe,cbs = changed_recipe(changed_recipe(get_recipe(recipe), 'teacher=None'), change),[]
+    if teacher:
+        net = network(teacher[0])
+        net.load_state_dict(load(teacher[1]))
+        cbs.append(SoftTargets(net, recipe.softness))
+    learn = learned(layers, recipe, seed, data, valid, cbs)
     last = [round(o['accuracy'], 4) for o in learn.training_log.history[-3:]]
-    return dict(layers=layers, seed=seed, parameters=num_params(model), **dict(zip(LAST_ACCURACIES, last, strict=True)))
+    return dict(layers=layers, seed=seed, parameters=num_params(learn.model), **dict(zip(LAST_ACCURACIES, last, strict=True)))
 
 
 def trained(args) -> list: # Of rows
@@ -81,15 +98,22 @@ def trained(args) -> list: # Of rows
     asked = {o:(args.recipe or NETWORKS[o][0], NETWORKS[o][1]) if o in NETWORKS else (args.recipe or 'fewest', o)
              for o in chosen}
     first,_,last = args.seeds.partition('-')
-    seeds = range(int(first), int(last or first)+1)
-    tasks = [(layers, recipe, args.change, seed, args.data, args.valid)
+    seeds,teacher = range(int(first), int(last or first)+1),None
+    if args.teacher:
+        from mnist_small.recipes import RECIPES
+        from safetensors.torch import save
+        learn = learned(args.teacher, RECIPES[3], 0, args.data, args.valid)
+        teacher = args.teacher,save(learn.model.state_dict())
+        print(f'teacher {args.teacher}: {100*learn.training_log.history[-1]["accuracy"]:.2f}', flush=True)
+    tasks = [(layers, recipe, args.change, seed, args.data, args.valid, teacher)
              for recipe,layers in asked.values() for seed in seeds]
     names = [name for name in asked for _ in seeds]
     os.environ['OMP_NUM_THREADS'] = '1'
     rows = []
     with multiprocessing.get_context('spawn').Pool(args.jobs) as pool:
         for (name,task),row in zip(zip(names, tasks, strict=True), pool.imap(train, tasks), strict=True):
-            rows.append(dict(network=name, recipe=task[1], change=args.change, valid=args.valid, **row))
+            rows.append(dict(network=name, recipe=task[1], change=args.change, teacher=args.teacher or '',
+                             valid=args.valid, **row))
             print(name, row['seed'], f"{row['parameters']:,}", f"{100*row['accuracy_last']:.2f}", flush=True)
             if args.csv:
                 write(args, rows)
@@ -168,6 +192,7 @@ def main():
     p.add_argument('--networks', help='names or layers, separated by commas (default: those of the picture)')
     p.add_argument('--recipe', help="for all of them (default: each network's own, or fewest)")
     p.add_argument('--change', default='', help='hyper-parameters that differ from it, as for mnist_small_train')
+    p.add_argument('--teacher', help='layers of a network that is trained first, with seed 0')
     p.add_argument('--seeds', default='0-4', help='(default: %(default)s)')
     p.add_argument('--valid', choices=('test', 'holdout'), default='test', help='images to validate on (default: test)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
