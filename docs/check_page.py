@@ -3,23 +3,22 @@
 The page is the one that `export_model` writes. Needs the extra `docs`, and a Chromium on the PATH or named by the
 variable CHROMIUM.
 """
-import base64, json, os, shutil, sys, tempfile, zlib
+import base64, os, shutil, sys, tempfile, zlib
 from pathlib import Path
 
 import numpy as np
 from check import ARGS
-from mnist_small.answer import SURE_FROM, read_digit, read_digits
+from mnist_small.answer import read_digit, read_digits
 from mnist_small.export import export_model, packaged_script
 from mnist_small.files import InputError
 from mnist_small.images import load_images
-from mnist_small.page import reader_page
 from mnist_small.packaged import packaged_names
 from mnist_small.read import digit_steps, frame_digit
 from playwright.sync_api import sync_playwright
 
 DRAWINGS,IMAGES = 500,1000
 WIDTHS = 320, 390, 800, 1400
-NAMES = 'digitSteps, frameDigit, readPixels, unpacked, sampleStrokes, DigitReader, NoDigit, grid'
+NAMES = 'digitSteps, readPixels, unpacked, sampleStrokes, DigitReader, NoDigit, grid'
 
 
 # ---- Drawings of all kinds of hand
@@ -185,9 +184,8 @@ PAGE_STEPS = '''([shapes, bytes]) => {
 }'''
 
 
-def load_script(page, html:str):
-    "The script of the page, as it stands there, in an empty page, its functions in the variable `page`."
-    script = html.partition('<script type="module">')[2].rpartition('</script>')[0]
+def load_script(page, script:str):
+    "A script as a page has it, in an empty page, its functions in the variable `page`."
     page.goto('about:blank')
     page.evaluate('''async source => {
       window.page = await import(URL.createObjectURL(new Blob([source], {type: 'text/javascript'})));
@@ -231,24 +229,206 @@ def check_probabilities(page) -> list:
     return out
 
 
+
+# ---- Drawing in the page, as people do
+
+BY_HAND = { # points in hundredths of the surface, other ones than the page's samples
+    1:['46 25 52 18 52 40 51 62 50 84'],
+    4:['36 18 33 34 30 50 44 51 60 50 72 49', '58 34 57 50 56 66 55 84'],
+    7:['28 24 44 23 60 22 72 22 64 38 56 54 50 70 46 84'],
+    9:['66 30 58 22 44 22 36 32 38 46 50 50 62 44 66 30 65 48 62 66 58 84']}
+TWO = ['20 20 20 50 20 80', '80 20 80 50 80 80']
+
+
+def along(stroke:str, box:dict) -> list: # Of (x,y)
+    "The points of a stroke on the page."
+    o = [float(v)/100 for v in stroke.split()]
+    return [(box['x']+x*box['width'], box['y']+y*box['height']) for x,y in zip(o[::2], o[1::2], strict=True)]
+
+
+def by_mouse(page, strokes:list):
+    "Draw with the mouse."
+    box = page.locator('.ink').bounding_box()
+    for stroke in strokes:
+        first,*others = along(stroke, box)
+        page.mouse.move(*first)
+        page.mouse.down()
+        for o in others:
+            page.mouse.move(*o)
+        page.mouse.up()
+
+
+def by_touch(page, strokes:list):
+    "Draw with a finger."
+    box,send = page.locator('.ink').bounding_box(),page.context.new_cdp_session(page).send
+    for stroke in strokes:
+        points = [[dict(x=x, y=y)] for x,y in along(stroke, box)]
+        for kind,at in [('touchStart', points[0]), *[('touchMove', o) for o in points[1:]], ('touchEnd', [])]:
+            send('Input.dispatchTouchEvent', dict(type=kind, touchPoints=at))
+
+
+def by_pen(page, strokes:list):
+    "Draw with a stylus."
+    box,send = page.locator('.ink').bounding_box(),page.context.new_cdp_session(page).send
+    for stroke in strokes:
+        points = along(stroke, box)
+        for kind,(x,y) in [('mousePressed', points[0]), *[('mouseMoved', o) for o in points], ('mouseReleased', points[-1])]:
+            send('Input.dispatchMouseEvent', dict(type=kind, x=x, y=y, button='left', buttons=1, clickCount=1,
+                                                  pointerType='pen', force=.5))
+
+
+def answer(page) -> dict:
+    "What the page says, what it shows, and what is drawn there."
+    page.evaluate('() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))')
+    return page.evaluate('''() => {
+      const reader = document.querySelector('digit-reader'), one = css => reader.shadowRoot.querySelector(css);
+      const {layers, ...read} = reader.answer, bars = [...reader.shadowRoot.querySelectorAll('.bar')];
+      const widths = bars.map(o => o.getBoundingClientRect().width/o.parentElement.getBoundingClientRect().width);
+      return {...read, seen: 0, image: [...read.image ?? []], picture: [...reader.picture], said: one('.said').textContent, spoken: one('[role=status]').textContent,
+              bars: widths, hint: one('.hint').hidden};
+    }''')
+
+
+def agrees(found:dict, digit:int, how:str) -> list:
+    "What is wrong with an answer: it is to be `digit`, and `read_digit`'s of the same picture."
+    if found['problem']:
+        return [f'{how}: {found["problem"]}']
+    want = read_digit(np.array(found['picture'], np.uint8).reshape(168, 168))
+    off = np.abs(np.array(found['bars'])-want.probabilities).max()
+    wrong = [f'{how}: the page reads {found["digit"]}'] if found['digit'] != digit else []
+    if found['digit'] != want.digit or off > 1e-2 or found['sure'] != want.sure:
+        wrong.append(f'{how}: the page reads {found["said"]}, read_digit {want}; the bars are off by {off:.1e}')
+    if not np.array_equal(np.reshape(found['image'], (28,28)), want.image):
+        wrong.append(f'{how}: the image differs from that of read_digit')
+    return wrong
+
+
+def expect(wrong:list, holds:bool, said:str):
+    "Take down what does not hold."
+    if not holds:
+        wrong.append(said)
+
+
+def check_drawing(page) -> list:
+    "What is wrong with drawing by mouse, finger and pen, and with what is said to it."
+    wrong,clear = [],page.locator('.clear')
+    expect(wrong, 'Nothing drawn' in answer(page)['said'], 'an empty page does not say that nothing is drawn')
+    for digit,strokes in BY_HAND.items():
+        for how in (by_mouse, by_touch, by_pen):
+            how(page, strokes)
+            wrong += agrees(answer(page), digit, f'{digit} {how.__name__}')
+            clear.click()
+    for i in range(10):
+        page.locator('.samples button').nth(i).click()
+        wrong += agrees(answer(page), i, f'sample {i}')
+    clear.click()
+    by_mouse(page, TWO)
+    expect(wrong, 'Several digits' in answer(page)['said'], f'two digits are read as {answer(page)["said"]}')
+    page.locator('.undo').click()
+    wrong += agrees(answer(page), 1, 'the first of two strokes')
+    page.locator('.undo').click()
+    expect(wrong, 'Nothing drawn' in answer(page)['said'], 'something is left once all is undone')
+    unsure = 0
+    for top in (44, 50, 54, 58, 62): # a four that closes to a nine
+        clear.click()
+        by_mouse(page, ['36 22 36 48 60 48', f'{top} 22 62 24 62 48 60 84'])
+        found = answer(page)
+        wrong += agrees(found, found.get('digit'), f'between four and nine, {top}')
+        unsure += not found['sure']
+        expect(wrong, ('not sure' in found['said']) == ('?' in found['said']) == (not found['sure']),
+               f'{found["said"]} is shown where sure is {found["sure"]}')
+    print(f'{unsure} of 5 between four and nine are not sure')
+    expect(wrong, unsure > 0, 'nothing between four and nine is unsure')
+    return wrong
+
+
+def check_keyboard(page) -> list:
+    "What is wrong for somebody without a mouse."
+    wrong,press = [],page.keyboard.press
+    focused = 'document.querySelector("digit-reader").shadowRoot.activeElement?.className'
+    press('Tab')
+    expect(wrong, page.evaluate(focused) == 'ink', 'the first stop of the tabulator is not the surface')
+    before = page.evaluate('scrollY')
+    ring = page.evaluate('getComputedStyle(document.querySelector("digit-reader").shadowRoot.querySelector(".surface"))'
+                         '.outlineStyle')
+    expect(wrong, ring == 'solid', 'the focus of the surface is not seen')
+    for key,n in (('ArrowLeft', 8), (' ', 1), ('ArrowRight', 16), ('ArrowLeft ArrowDown', 5), ('ArrowDown', 20), (' ', 1)):
+        for o in (key.split() or [key])*n:
+            press(o)
+    wrong += agrees(answer(page), 7, 'a seven drawn with keys')
+    page.wait_for_timeout(900)
+    expect(wrong, answer(page)['spoken'].startswith('7, '), f'the live region says {answer(page)["spoken"]}')
+    expect(wrong, page.evaluate('scrollY') == before, 'keys that draw scroll the page')
+    press('Backspace')
+    expect(wrong, 'Nothing drawn' in answer(page)['said'], 'backspace takes back no stroke')
+    for _ in range(40): # on to the sample of a five
+        press('Tab')
+        if page.evaluate('document.querySelector("digit-reader").shadowRoot.activeElement?.textContent') == '5':
+            break
+    press('Enter')
+    wrong += agrees(answer(page), 5, 'a sample picked with keys')
+    press('Control+z')
+    expect(wrong, 'Nothing drawn' in answer(page)['said'], 'Control+Z takes back no stroke')
+    return wrong
+
+
+def check_widths(chromium, address:str) -> list:
+    "Where something lies outside of the page."
+    wrong = []
+    for width in WIDTHS:
+        for scheme in ('light', 'dark'):
+            page = chromium.new_page(viewport=dict(width=width, height=900), color_scheme=scheme)
+            page.goto(address)
+            page.locator('.samples button').nth(4).click()
+            out = page.evaluate('''() => [document.documentElement,
+              ...document.querySelector('digit-reader').shadowRoot.querySelectorAll('*')].filter(
+                o => o.scrollWidth > o.clientWidth + 1 && o.clientWidth > 1 && getComputedStyle(o).display !== 'inline' ||
+                o.getBoundingClientRect().right > innerWidth).map(o => `${o.localName}.${o.className}`)''')
+            wrong += [f'{o} does not fit into {width} pixels, {scheme}' for o in out]
+            page.close()
+    return wrong
+
+
+def watched(context, wrong:list, asked:list):
+    "A new page whose errors and requests are taken down."
+    page = context.new_page()
+    page.on('request', lambda o: asked.append(o.url))
+    page.on('console', lambda o: wrong.append(o.text))
+    page.on('pageerror', lambda o: wrong.append(str(o)))
+    return page
+
+
+def check_page(chromium, file:Path) -> list:
+    "What is wrong with the page in a file."
+    address,wrong,asked = file.as_uri(),[],[]
+    for check in (check_drawing, check_keyboard):
+        context = chromium.new_context(has_touch=True, viewport=dict(width=900, height=700))
+        page = watched(context, wrong, asked)
+        page.goto(address)
+        wrong += check(page)
+        context.close()
+    wrong += [f'asks for {o}' for o in asked if o != address and not o.startswith('data:')]
+    return wrong+check_widths(chromium, address)
+
+
 def main():
     browser = os.environ.get('CHROMIUM') or shutil.which('chromium') or shutil.which('chromium-browser')
     if not browser:
         sys.exit('no Chromium found: install it, or name it with CHROMIUM')
     wrong = []
     with tempfile.TemporaryDirectory() as tmp, sync_playwright() as p:
+        file = export_model('reader', Path(tmp)/'reader.html')
         with p.chromium.launch(executable_path=browser, args=ARGS) as chromium:
+            wrong += check_page(chromium, file)
             page = chromium.new_page()
-            page.on('pageerror', lambda o: wrong.append(str(o)))
-            load_script(page, reader_page([])[:-200] and script_page())
-            wrong += check_steps(page)+check_probabilities(page)
+            load_script(page, packaged_script(packaged_names()))
+            wrong += check_probabilities(page)
+            load_script(page, file.read_text(encoding='utf-8').partition('<script type="module">')[2].partition('</script>')[0])
+            wrong += check_steps(page)
     for o in wrong:
         print(o, file=sys.stderr)
+    print(f'page: {len(wrong)} faults')
     sys.exit(bool(wrong))
-
-
-def script_page():
-    return f'<script type="module">{packaged_script(packaged_names())}</script>'
 
 
 if __name__ == '__main__':

@@ -177,8 +177,8 @@ def _about(o:Trained) -> str:
     "A network in a sentence."
     data,accuracy = o.record.get('data', {}),o.record.get('accuracy')
     source = dict(mnist='MNIST', digits="scikit-learn's digits").get(data.get('source'), 'its data')
-    images = f'{source}, {"test" if data.get("validated_on") == "test" else "held-out"} images'
-    right = '' if accuracy is None else f'; {accuracy:.2%} right ({images})'
+    which = 'test' if data.get('validated_on') == 'test' else 'held-out'
+    right = '' if accuracy is None else f'; {100*accuracy:.2f}\xa0% right on {which} images of {source}'
     return f'{num_params(o.net):,} parameters{right}.'
 
 def _in_page(o:Trained, temperature:float) -> dict:

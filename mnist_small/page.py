@@ -12,7 +12,6 @@ from importlib.resources import files
 import numpy as np
 from .affine import STRETCH, TARGET_SPREAD
 from .answer import SURE_FROM
-from .folding import Layer
 from .images import MNIST_STATS
 
 # %% ../nbs/03j_page.ipynb #page0006
@@ -34,8 +33,8 @@ def page_network(
     "A network as network.js takes it."
     moments = None if moment_norm is None else dict(spread=TARGET_SPREAD, power=moment_norm, stretch=STRETCH)
     shapes = [{'in':o.weight.shape[1], 'out':o.weight.shape[0], 'kernel':o.weight.shape[-1], 'side':o.side,
-               'padding':o.padding, 'average':o.average, 'relu':o.relu, 'pool':o.pool, 'scaled':o.scale is not None}
-              for o in layers]
+               'padding':o.padding, **{k:1 for k in ('average', 'relu', 'pool') if getattr(o, k)},
+               **({} if o.scale is None else dict(scaled=1))} for o in layers]
     arrays = [v for o in layers for v in (o.weight, o.bias, o.scale, o.shift) if v is not None]
     steps,weights = packed(arrays)
     return dict(name=name, about=about, mean=MNIST_STATS[0], deviation=MNIST_STATS[1], sure=SURE_FROM, moments=moments,
@@ -54,7 +53,7 @@ def reader_script(
     "JavaScript, of a module, that defines the element `<digit-reader>`."
     parts = [_source(f'{o}.js') for o in _MODULES]
     text = '\n'.join(re.sub(r'^import .*?;\n\n?', '', o, flags=re.M|re.S) for o in parts)
-    told = ',\n'.join(json.dumps(o).replace('<', '\\u003c') for o in networks) # a name may hold </script>
+    told = ',\n'.join(json.dumps(o, separators=(',', ':')).replace('<', '\\u003c') for o in networks) # a name may hold </script>
     return re.sub('^export ', '', text, flags=re.M) + (
         f"\n// ---- The networks\n\nDigitReader.networks = [\n{told}\n];\n"
         "customElements.define('digit-reader', DigitReader);\n")

@@ -6,6 +6,7 @@ import {readPixels, unpacked} from './network.js';
 import {Drawing, SIDE, sampleStrokes} from './drawing.js';
 import {MARKUP, STYLE} from './markup.js';
 
+const OWN = '#4a86d8'; // the colour of bars and maps
 const STEP = 4; // of the arrow keys, in pixels of the drawing
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 const CELL = 28, QUIET = 600; // pixels of a map's cell; milliseconds without a change before the answer is spoken
@@ -55,7 +56,7 @@ export class DigitReader extends HTMLElement {
     this.#parts = {
       ink: one('.ink'), hint: one('.hint'), pen: one('.pen'), digit: one('.digit'), words: one('.words'),
       spoken: one('[role=status]'), bars: all('.bars li'), networks: one('.networks select'), about: one('.about'),
-      layers: one('.layers select'), seen: one('.seen'), maps: one('.maps')};
+      layers: one('.layers'), seen: one('.seen'), maps: one('.maps')};
     one('.undo').onclick = () => this.undo();
     one('.clear').onclick = () => this.clear();
     all('.samples button').forEach((o, i) => { o.onclick = () => this.#changed(() => this.#take(i)); });
@@ -93,7 +94,7 @@ export class DigitReader extends HTMLElement {
     label.hidden = every.length < 2;
     const choose = () => {
       this.#network = every[networks.selectedIndex];
-      this.#parts.about.textContent = this.#network.about;
+      this.#parts.about.textContent = `${label.hidden ? `Network ${this.#network.name}: ` : ''}${this.#network.about}`;
       const last = this.#network.layers.length - 1, sizes = readPixels(this.#network, new Uint8Array(784)).layers;
       const chosen = within(0, layers.selectedIndex, last);
       const named = ({channels, side}, i) =>
@@ -223,7 +224,7 @@ export class DigitReader extends HTMLElement {
     const colour = getComputedStyle(this).color, drawn = this.#drawing.ink;
     paint(ink, {h: SIDE, w: SIDE, v: Float32Array.from(drawn, o => o/255)}, colour);
     hint.hidden = this.#drawing.strokes.length > 0;
-    digit.textContent = problem ? '' : read.digit;
+    digit.textContent = problem ? '' : `${read.digit}${read.sure ? '' : '?'}`;
     words.textContent = problem || `${percent(read.probability)}${read.sure ? '' : ', not sure'}`;
     bars.forEach((o, i) => {
       const p = problem ? 0 : read.probabilities[i];
@@ -233,6 +234,6 @@ export class DigitReader extends HTMLElement {
     });
     paint(seen, {h: 28, w: 28, v: problem ? new Float32Array(784) : read.seen.map(o => o/255)}, colour);
     const layer = (problem ? readPixels(this.#network, new Uint8Array(784)) : read).layers[layers.selectedIndex];
-    paint(maps, tiled(problem ? {...layer, maps: layer.maps.map(() => 0)} : layer), colour);
+    paint(maps, tiled(problem ? {...layer, maps: layer.maps.map(() => 0)} : layer), OWN);
   }
 }
