@@ -20,7 +20,7 @@ def packed(
 ) -> tuple: # What 1 stands for in each, and base64
     "Numbers of three bytes."
     flat = [o.numpy().ravel().astype(np.float64) for o in arrays]
-    steps = [float(np.abs(o).max())/(2**23-1) or 1. for o in flat]
+    steps = [float(f'{np.abs(o).max()/(2**23-1):.9g}') or 1. for o in flat]
     whole = np.concatenate([np.round(o/step) for o,step in zip(flat, steps, strict=True)]).astype('<i4')
     return steps, base64.b64encode(whole.view(np.uint8).reshape(-1, 4)[:,:3].tobytes()).decode()
 

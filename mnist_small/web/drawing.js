@@ -56,10 +56,6 @@ export class Drawing {
     stroke.push(point);
   }
 
-  undo() {
-    this.replace(this.strokes.slice(0, -1));
-  }
-
   replace(strokes) {
     this.strokes = strokes;
     this.ink.fill(0);

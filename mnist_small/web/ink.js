@@ -29,13 +29,12 @@ export function cropped({w, v}, [x0, y0, x1, y1]) {
 
 export const inner = (a, n) => cropped(a, [n, n, a.w - n, a.h - n]); // the reverse of `padded`
 
-function changed({h, w, v}, f) {
+export function changed({h, w, v}, f) {
   const out = grid(h, w);
   for (let i = 0; i < h*w; i++) out.v[i] = f(v[i], i);
   return out;
 }
 
-export const both = (a, b) => changed(a, (o, i) => o & b.v[i]);
 
 export function sumOf(v) {
   let sum = 0;
@@ -289,7 +288,7 @@ export function connected({h, w, v}) {
   return [labels, sizes];
 }
 
-function border({h, w, v}) { // the numbers along the edges, those in the corners twice
+export function border({h, w, v}) { // the numbers along the edges, those in the corners twice
   const out = [];
   for (let x = 0; x < w; x++) out.push(v[x], v[(h - 1)*w + x]);
   for (let y = 0; y < h; y++) out.push(v[y*w], v[y*w + w - 1]);
@@ -315,8 +314,8 @@ function enclosed({h, w, v}, i, n) {
   const wide = w + 2, open = padded(grid(h, w, v.map(o => o === i ? 0 : 1)), 1, 1).v, stack = [0];
   open[0] = 0;
   while (stack.length) {
-    const at = stack.pop(), x = at%wide;
-    for (const next of [at - wide, at + wide, x > 0 ? at - 1 : -1, x < wide - 1 ? at + 1 : -1])
+    const at = stack.pop();
+    for (const next of [at - wide, at + wide, at - 1, at + 1]) // what lies around all is outside, so rows may run on
       if (open[next]) {
         open[next] = 0;
         stack.push(next);

@@ -1,8 +1,9 @@
-// What the reader is made of, and how it looks. Colours are that of the text around it, and one of its own.
+// What the reader is made of, and how it looks: in the colour of the text around it, and one of its own.
 
 export const STYLE = `
 :host { display: block; line-height: 1.4; font-variant-numeric: tabular-nums; --own: #4a86d8;
-  --line: color-mix(in srgb, currentColor 45%, transparent); --faint: color-mix(in srgb, currentColor 7%, transparent); }
+  --line: color-mix(in srgb, currentColor 45%, transparent);
+  --faint: color-mix(in srgb, currentColor 7%, transparent); }
 * { box-sizing: border-box; margin: 0; padding: 0; }
 [hidden] { display: none !important; }
 .reader { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 14rem), 1fr)); gap: 1.5rem 2rem; }
@@ -17,10 +18,10 @@ canvas { display: block; width: 100%; background: var(--faint); border-radius: .
 .pen.down { background: var(--own); }
 .ink:focus-visible ~ .pen { visibility: visible; }
 .surface:has(:focus-visible), :is(button, select):focus-visible { outline: 3px solid var(--own); outline-offset: 2px; }
-.row { display: grid; grid-template-columns: repeat(2, 1fr); gap: .5rem; }
-.samples { display: grid; grid-template-columns: repeat(5, 1fr); gap: .375rem; }
-button, select { width: 100%; min-height: 2.5rem; padding: 0 .5rem; border: 1px solid var(--line); border-radius: .375rem;
-  font: inherit; color: inherit; background: transparent; }
+.row, .samples { display: grid; grid-template-columns: repeat(5, 1fr); gap: .5rem; }
+.row { grid-template-columns: 1fr 1fr; }
+button, select { width: 100%; min-height: 2.5rem; padding: 0 .5rem; border: 1px solid var(--line);
+  border-radius: .375rem; font: inherit; color: inherit; background: transparent; }
 button { cursor: pointer; }
 button:hover { background: var(--faint); }
 option { color: CanvasText; background: Canvas; }
@@ -62,13 +63,13 @@ export const MARKUP = `
   </div>
   <div>
     <p class="said"><span class="digit"></span><span class="words"></span></p>
-    <p class="unseen" role="status"></p>
+    <p class="unseen spoken" role="status"></p>
     <ol class="bars" role="list" aria-label="Probability of each digit">${bars.join('')}</ol>
     <p id="or">Or take a sample:</p>
     <div class="samples" role="group" aria-labelledby="or">${samples.join('')}</div>
   </div>
   <div>
-    <label class="networks">Network <select></select></label>
+    <label class="network">Network <select class="networks"></select></label>
     <p class="small about"></p>
     <p id="sees">What it sees:</p>
     <canvas class="seen" width="28" height="28" role="img" aria-labelledby="sees"></canvas>

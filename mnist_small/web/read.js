@@ -1,7 +1,8 @@
 // A picture of a digit becomes the 28x28 that a network trained on MNIST expects, as in mnist_small's read.py.
 
-import {both, boxMean, boxSide, cropped, digitParts, enlarged, extremes, grid, inkLevels, inkStrength, inked, inner,
-        leastOf, maskBox, mostOf, padded, shrunk, sumOf, thickness, usualStrokes, within, withoutRules} from './ink.js';
+import {border, boxMean, boxSide, changed, cropped, digitParts, enlarged, extremes, grid, inked, inkLevels,
+        inkStrength, inner, maskBox, mostOf, padded, shrunk, sumOf, thickness, usualStrokes, within,
+        withoutRules} from './ink.js';
 
 const LOOKED_THROUGH = 2**18, LOOKED_AT = 96, MOST_PARTS = 24, FILE_NOISE = 16;
 
@@ -21,9 +22,11 @@ function moments({w, v}) { // total, and that weighted by row and by column
   return [total, [rows, columns]];
 }
 
+const inkBox = ink => maskBox(changed(ink, o => o > 0 ? 1 : 0));
+
 function isFramed(ink) {
   if (ink.h !== 28 || ink.w !== 28 || !mostOf(ink.v)) return false;
-  const side = boxSide(maskBox(grid(28, 28, ink.v.map(o => o > 0 ? 1 : 0)))), [total, sums] = moments(ink);
+  const side = boxSide(inkBox(ink)), [total, sums] = moments(ink);
   return side >= 19 && side <= 20 && sums.every(o => Math.abs(o - 14*total) <= total);
 }
 
@@ -46,7 +49,7 @@ function averaged({h, w, v}, n) {
 // Ink from 0 to 255 as an image in MNIST's form.
 export function frameDigit(ink) {
   if (isFramed(ink)) return ink;
-  const box = maskBox(grid(ink.h, ink.w, ink.v.map(o => o > 0 ? 1 : 0))), larger = Math.ceil(40/boxSide(box));
+  const box = inkBox(ink), larger = Math.ceil(40/boxSide(box));
   ink = enlarged(cropped(ink, box), larger);
   const {h, w} = ink, side = Math.max(h, w);
   const [rows, columns] = [h, w].map(o => Math.max(1, Math.floor((40*o + side)/(2*side))));
@@ -73,9 +76,7 @@ function lookedFor(levels, closed) {
   if (!mask || !mostOf(mask.v)) return found;
   const {digit, parts, several} = digitParts(mask), [paper, , ink] = inkLevels(strength);
   const box = maskBox(digit), [x0, y0, x1, y1] = box;
-  const edges = [[0, 0, w, 1], [0, h - 1, w, h], [0, 0, 1, h], [w - 1, 0, w, h]];
-  const along = edges.reduce((sum, o) => sum + sumOf(cropped(digit, o).v), 0);
-  const shadow = 4*along >= h + w && (4*(x1 - x0) < 3*w || 4*(y1 - y0) < 3*h);
+  const shadow = 4*sumOf(border(digit)) >= h + w && (4*(x1 - x0) < 3*w || 4*(y1 - y0) < 3*h);
   const side = parts > MOST_PARTS || shadow ? 0 : boxSide(box);
   return {...found, digit, several, box, side, contrast: ink - paper, sheet: 5*thickness(digit) > 2*16*boxSide(box),
           large: side >= 4 && side*40 >= longer, fills: x1 - x0 === w || y1 - y0 === h,
@@ -91,16 +92,13 @@ function findInk(levels) { // with open edges or, where it touches them, with cl
 function isInk(dark, light, levels) {
   if (dark.contrast > 3*light.contrast || light.contrast > 3*dark.contrast) return dark.contrast > light.contrast;
   const {h, w, v} = levels;
-  if (dark.fills || light.fills) {
-    const edges = [[0, 0, w, 1], [0, h - 1, w, h], [0, 0, 1, h], [w - 1, 0, w, h]].map(o => cropped(levels, o).v);
-    return edges.reduce((sum, o) => sum + sumOf(o), 0)*h*w > sumOf(v)*2*(h + w);
-  }
+  if (dark.fills || light.fills) return sumOf(border(levels))*h*w > sumOf(v)*2*(h + w);
   if (dark.sheet !== light.sheet) return light.sheet;
   const mean = boxMean(levels, Math.floor(Math.max(h, w)/4)).v;
   return v.reduce((sum, o, i) => sum + (o - mean[i] >> 4)**3, 0) <= 0;
 }
 
-const lightened = levels => grid(levels.h, levels.w, levels.v.map(o => 4080 - o));
+const lightened = levels => changed(levels, o => 4080 - o);
 
 function throughPicture(picture) {
   const {h, w} = picture;
@@ -131,13 +129,11 @@ function closeBy(picture, {k, isDark, found}) {
   const side = Math.floor(whole*f/less);
   const bare = inkStrength(near, Math.floor(found.closed ? side*3/8 : side/4), found.closed);
   const [strength] = withoutRules(bare, found.ruled.map(o => o ? 1 : bare.h*9));
-  const mask = inked(strength), {h, w} = strength;
+  const mask = inked(strength), {w} = strength;
   const around = extremes(found.digit, 1 + Math.floor(2*less/k));
-  const place = (n, from, m) => Array.from({length: n}, (_, i) =>
-    Math.min(Math.floor((Math.floor(i*less/f) + from)/k), m - 1));
-  const ys = place(h, top, around.h), xs = place(w, left, around.w), there = grid(h, w);
-  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) there.v[y*w + x] = around.v[ys[y]*around.w + xs[x]];
-  const kept = mask && both(mask, there);
+  const place = (i, from, n) => Math.min(Math.floor((Math.floor(i*less/f) + from)/k), n - 1);
+  const there = i => around.v[place(Math.floor(i/w), top, around.h)*around.w + place(i%w, left, around.w)];
+  const kept = mask && changed(mask, (o, i) => o && there(i));
   if (!kept || !mostOf(kept.v)) throw new NoDigit('there is no digit in the picture: what may be one is too weak');
   return {close: strength, strokes: inner(digitParts(padded(kept, 1)).digit, 1)};
 }
@@ -145,11 +141,10 @@ function closeBy(picture, {k, isDark, found}) {
 // What happens to a picture, a grid of bytes, step by step. Throws `NoDigit` if there is none, or several.
 export function digitSteps(picture) {
   if (picture.h === 28 && picture.w === 28) {
-    const quiet = grid(28, 28, picture.v.map(o => o > FILE_NOISE ? o : 0));
+    const quiet = changed(picture, o => o > FILE_NOISE ? o : 0);
     if (isFramed(picture) || isFramed(quiet)) return {ink: picture, image: picture};
   }
   const {grey, strength, digit, ...seen} = throughPicture(picture), {close, strokes} = closeBy(picture, seen);
-  const usual = usualStrokes(cropped(strokes, maskBox(strokes)));
-  const ink = grid(usual.h, usual.w, usual.v.map(o => o*255));
+  const ink = changed(usualStrokes(cropped(strokes, maskBox(strokes))), o => 255*o);
   return {grey, strength, digit, close, strokes, ink, image: frameDigit(ink)};
 }

@@ -9,7 +9,8 @@ import {MARKUP, STYLE} from './markup.js';
 const OWN = '#4a86d8'; // the colour of bars and maps
 const STEP = 4; // of the arrow keys, in pixels of the drawing
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
-const CELL = 28, QUIET = 600; // pixels of a map's cell; milliseconds without a change before the answer is spoken
+const CELL = 28, TILE = 30; // pixels of a map, and with the gap beside it
+const QUIET = 600; // milliseconds without a change before the answer is spoken
 
 // Show numbers from 0 to 1 as strengths of a colour.
 function paint(canvas, {h, w, v}, colour) {
@@ -24,45 +25,43 @@ function paint(canvas, {h, w, v}, colour) {
 
 // The maps of a layer side by side, from the least value to the greatest; of nothing, empty cells.
 function tiled({channels, side, maps}) {
-  const columns = [5, 4, 3].find(o => channels%o === 0) ?? 6, rows = Math.ceil(channels/columns), wide = columns*(CELL + 2) - 2;
-  const least = Math.min(...maps), span = Math.max(...maps) - least || 1, high = rows*(CELL + 2) - 2;
+  const columns = [5, 4, 3].find(o => channels%o === 0) ?? 6;
+  const high = TILE*Math.ceil(channels/columns) - 2, wide = TILE*columns - 2;
+  const least = Math.min(...maps), span = Math.max(...maps) - least || 1;
   const out = grid(high, wide, new Float32Array(high*wide));
   for (let c = 0; c < channels; c++)
     for (let y = 0; y < CELL; y++)
       for (let x = 0; x < CELL; x++) {
         const at = (c*side + Math.floor(y*side/CELL))*side + Math.floor(x*side/CELL);
-        const place = (Math.floor(c/columns)*(CELL + 2) + y)*wide + (c%columns)*(CELL + 2) + x;
+        const place = (Math.floor(c/columns)*TILE + y)*wide + (c%columns)*TILE + x;
         out.v[place] = .06 + .94*(maps[at] - least)/span;
       }
   return out;
 }
 
-const percent = (p, digits = 1) => `${(100*p).toFixed(digits)}\u00a0%`;
+const percent = p => `${(100*p).toFixed(1)}\u00a0%`;
 
 export class DigitReader extends HTMLElement {
   static networks = []; // as they are in the page
 
   #drawing = new Drawing();
   #pen = {at: [SIDE/2, SIDE/4], down: false, pointer: null};
-  #network = null;
-  #answer = {problem: 'Nothing drawn yet.'};
+  #network;
+  #answer;
+  #sampled = false;
   #due = false;
   #parts = {};
 
   connectedCallback() {
     if (this.shadowRoot) return;
     this.attachShadow({mode: 'open'}).innerHTML = `<style>${STYLE}</style>${MARKUP}`;
-    const all = css => [...this.shadowRoot.querySelectorAll(css)], one = css => all(css)[0];
-    this.#parts = {
-      ink: one('.ink'), hint: one('.hint'), pen: one('.pen'), digit: one('.digit'), words: one('.words'),
-      spoken: one('[role=status]'), bars: all('.bars li'), networks: one('.networks select'), about: one('.about'),
-      layers: one('.layers'), seen: one('.seen'), maps: one('.maps')};
-    one('.undo').onclick = () => this.undo();
-    one('.clear').onclick = () => this.clear();
-    all('.samples button').forEach((o, i) => { o.onclick = () => this.#changed(() => this.#take(i)); });
-    this.#offerNetworks(one('.networks'));
+    for (const o of this.shadowRoot.querySelectorAll('[class]')) this.#parts[[...o.classList].pop()] = o;
+    this.#parts.undo.onclick = () => this.undo();
+    this.#parts.clear.onclick = () => this.clear();
+    [...this.#parts.samples.children].forEach((o, i) => { o.onclick = () => this.#sample(i); });
+    this.#offerNetworks();
     this.#listen();
-    if (this.hasAttribute('sample')) this.#take(Number(this.getAttribute('sample')));
+    if (this.hasAttribute('sample')) this.#sample(Number(this.getAttribute('sample')));
     this.#read();
   }
 
@@ -77,51 +76,63 @@ export class DigitReader extends HTMLElement {
   }
 
   undo() {
-    this.#changed(() => this.#drawing.undo());
+    this.#replace(this.#drawing.strokes.slice(0, -1));
   }
 
   clear() {
-    this.#changed(() => this.#drawing.replace([]));
+    this.#replace([]);
   }
 
-  #take(sample) {
-    this.#drawing.replace(sampleStrokes(sample));
+  #replace(strokes, sampled = false) { // also what is just being drawn
+    this.#pen.pointer = null;
+    this.#lift();
+    this.#sampled = sampled;
+    this.#changed(() => this.#drawing.replace(strokes));
   }
 
-  #offerNetworks(label) {
-    const {networks, layers} = this.#parts, every = this.constructor.networks.map(unpacked);
+  #sample(digit) {
+    this.#replace(sampleStrokes(digit), true);
+  }
+
+  #begin(point) { // a stroke of somebody's own, which a sample makes way for
+    if (this.#sampled) this.#drawing.replace([]);
+    this.#sampled = false;
+    this.#drawing.begin(point);
+  }
+
+  #offerNetworks() {
+    const {network, networks, about, layers} = this.#parts, every = this.constructor.networks.map(unpacked);
     networks.append(...every.map(o => new Option(o.name)));
-    label.hidden = every.length < 2;
+    network.hidden = every.length < 2;
     const choose = () => {
       this.#network = every[networks.selectedIndex];
-      this.#parts.about.textContent = `${label.hidden ? `Network ${this.#network.name}: ` : ''}${this.#network.about}`;
+      about.textContent = `${network.hidden ? `Network ${this.#network.name}: ` : ''}${this.#network.about}`;
       const last = this.#network.layers.length - 1, sizes = readPixels(this.#network, new Uint8Array(784)).layers;
       const chosen = within(0, layers.selectedIndex, last);
       const named = ({channels, side}, i) =>
         `${i + 1}: ${channels} ${side > 1 ? `maps of ${side}×${side}` : 'numbers, one a digit'}`;
       layers.replaceChildren(...sizes.map((o, i) => new Option(named(o, i))));
       layers.selectedIndex = chosen;
-      this.#read();
     };
-    networks.onchange = choose;
+    networks.onchange = () => this.#changed(choose);
     layers.onchange = () => this.#show();
     choose();
   }
 
   #listen() {
-    const {ink} = this.#parts;
-    ink.addEventListener('pointerdown', e => this.#pointerDown(e));
-    ink.addEventListener('pointermove', e => this.#pointerMove(e));
-    for (const o of ['pointerup', 'pointercancel']) ink.addEventListener(o, () => { this.#pen.pointer = null; });
-    ink.addEventListener('keydown', e => this.#key(e));
-    ink.addEventListener('blur', () => this.#lift());
+    const {ink} = this.#parts, show = () => this.#show();
+    ink.onpointerdown = e => this.#pointerDown(e);
+    ink.onpointermove = e => this.#pointerMove(e);
+    ink.onpointerup = ink.onpointercancel = () => { this.#pen.pointer = null; };
+    ink.onkeydown = e => this.#key(e);
+    ink.onblur = () => this.#lift();
     this.shadowRoot.addEventListener('keydown', e => {
       if (e.key !== 'z' || !(e.ctrlKey || e.metaKey)) return;
       e.preventDefault();
       this.undo();
     });
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#show());
-    const themed = new MutationObserver(() => this.#show()); // a page may have a switch of its own
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', show);
+    const themed = new MutationObserver(show); // a page may have a switch of its own
     for (const o of [document.documentElement, document.body]) themed.observe(o, {attributes: true});
   }
 
@@ -134,10 +145,10 @@ export class DigitReader extends HTMLElement {
 
   #pointerDown(e) {
     if (e.button !== 0 || this.#pen.pointer !== null) return;
-    this.#parts.ink.setPointerCapture(e.pointerId);
     this.#lift();
     this.#pen.pointer = e.pointerId;
-    this.#changed(() => this.#drawing.begin(this.#place(e)));
+    this.#changed(() => this.#begin(this.#place(e)));
+    this.#parts.ink.setPointerCapture(e.pointerId);
   }
 
   #pointerMove(e) {
@@ -148,7 +159,8 @@ export class DigitReader extends HTMLElement {
 
   #key(e) {
     const pen = this.#pen, arrow = ARROWS[e.key];
-    if (e.ctrlKey || e.metaKey || e.altKey || !(arrow || [' ', 'Backspace', 'Delete'].includes(e.key))) return;
+    const ours = arrow || [' ', 'Backspace', 'Delete'].includes(e.key);
+    if (!ours || e.ctrlKey || e.metaKey || e.altKey || pen.pointer !== null) return;
     e.preventDefault();
     if (arrow) {
       pen.at = pen.at.map((o, i) => within(0, o + STEP*arrow[i], SIDE));
@@ -157,14 +169,11 @@ export class DigitReader extends HTMLElement {
       if (pen.down) this.#lift();
       else {
         pen.down = true;
-        this.#changed(() => this.#drawing.begin(pen.at));
+        this.#changed(() => this.#begin(pen.at));
       }
       this.#speak(pen.down ? 'Pen down.' : 'Pen up.');
-    } else {
-      this.#lift();
-      if (e.key === 'Delete') this.clear();
-      else this.undo();
-    }
+    } else if (e.key === 'Delete') this.clear();
+    else this.undo();
     this.#showPen();
   }
 
@@ -226,7 +235,7 @@ export class DigitReader extends HTMLElement {
     hint.hidden = this.#drawing.strokes.length > 0;
     digit.textContent = problem ? '' : `${read.digit}${read.sure ? '' : '?'}`;
     words.textContent = problem || `${percent(read.probability)}${read.sure ? '' : ', not sure'}`;
-    bars.forEach((o, i) => {
+    [...bars.children].forEach((o, i) => {
       const p = problem ? 0 : read.probabilities[i];
       o.classList.toggle('first', !problem && i === read.digit);
       o.querySelector('.bar').style.transform = `scaleX(${p})`;
