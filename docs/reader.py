@@ -1,7 +1,7 @@
 """Write the reader of digits for a site into its folder: reader.js, which the start page loads, and reader.html.
 
-The first has the networks of the package to choose between, the second is one file that opens from a disk. docs/build.py
-does the same; run this after a build with Quarto.
+The first has the networks of the package to choose between, the second is one file that opens from a disk.
+docs/build.py does the same; run this after a build with Quarto.
 """
 import argparse
 from pathlib import Path

@@ -53,7 +53,7 @@ def reader_script(
     "JavaScript, of a module, that defines the element `<digit-reader>`."
     parts = [_source(f'{o}.js') for o in _MODULES]
     text = '\n'.join(re.sub(r'^import .*?;\n\n?', '', o, flags=re.M|re.S) for o in parts)
-    told = ',\n'.join(json.dumps(o, separators=(',', ':')).replace('<', '\\u003c') for o in networks) # a name may hold </script>
+    told = ',\n'.join(json.dumps(o, separators=(',', ':')) for o in networks).replace('<', '\\u003c') # as in </script>
     return re.sub('^export ', '', text, flags=re.M) + (
         f"\n// ---- The networks\n\nDigitReader.networks = [\n{told}\n];\n"
         "customElements.define('digit-reader', DigitReader);\n")

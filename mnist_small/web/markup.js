@@ -12,7 +12,7 @@ export const STYLE = `
   user-select: none; -webkit-user-select: none; }
 canvas { display: block; width: 100%; background: var(--faint); border-radius: .25rem; image-rendering: pixelated; }
 .ink { height: 100%; background: none; image-rendering: auto; touch-action: none; cursor: crosshair; outline: none; }
-.hint { position: absolute; inset: 0; display: grid; place-items: center; pointer-events: none; }
+.hint { position: absolute; bottom: .5rem; width: 100%; text-align: center; pointer-events: none; }
 .pen { position: absolute; width: 7%; height: 7%; margin: -3.5%; border: 2px solid var(--own); border-radius: 50%;
   pointer-events: none; visibility: hidden; }
 .pen.down { background: var(--own); }

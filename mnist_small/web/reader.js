@@ -232,7 +232,7 @@ export class DigitReader extends HTMLElement {
     const {ink, hint, digit, words, bars, seen, maps, layers} = this.#parts, {problem, ...read} = this.#answer;
     const colour = getComputedStyle(this).color, drawn = this.#drawing.ink;
     paint(ink, {h: SIDE, w: SIDE, v: Float32Array.from(drawn, o => o/255)}, colour);
-    hint.hidden = this.#drawing.strokes.length > 0;
+    hint.hidden = this.#drawing.strokes.length > 0 && !this.#sampled;
     digit.textContent = problem ? '' : `${read.digit}${read.sure ? '' : '?'}`;
     words.textContent = problem || `${percent(read.probability)}${read.sure ? '' : ', not sure'}`;
     [...bars.children].forEach((o, i) => {
