@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import yaml
+from reader import write_reader
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
@@ -44,7 +45,8 @@ def linked(text:str, page:str, pages:dict, site:str) -> str:
 
 
 def callouts(text:str) -> str:
-    "Markdown with Quarto's callouts turned into MyST's admonitions; other fenced divs lose their fences."
+    "Markdown with Quarto's callouts turned into MyST's admonitions; other fenced divs, and HTML, lose their fences."
+    text = re.sub(r'^```\{=html\}\n(.*?)^```$', r'\1', text, flags=re.M|re.S)
     text = re.sub(r'^:::+ *\{\.callout-(\w+)[^}]*\}$', r':::{\1}', text, flags=re.M)
     if ':::{' in text:
         return text
@@ -174,6 +176,7 @@ def main():
         failed = sphinx([*options, str(source), str(built)])
         if failed:
             sys.exit(failed)
+        write_reader(built)
         shutil.rmtree(out, ignore_errors=True)
         shutil.move(built, out)
     print(f'{out}/index.html')

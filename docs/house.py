@@ -13,7 +13,7 @@ FLOORS = dict(
     loader=4, kernels=4, warping=4, loop=4, optimisers=4, recipes=5, target=5, callbacks=6, speed=6, soft_targets=6,
     training=6.2,
     aside=6.3, learner=6.5, record=6.6, checkpoint=6.8, recorder=6.9, runs=7, figures=7, cluster=7, report=8, sweep=8,
-    evidence=8, command=8, cli=9)
+    evidence=8, command=8, cli=9, page=3.3)
 "The floor of each module: it imports from lower ones, not from its own."
 ONLY = dict(affine=(), loop=('quiet',), optimisers=('quiet',), quiet=(), target=(), recipes=('files',))
 "Modules that may import less of the library than their floor says."
@@ -22,7 +22,8 @@ BARRED = dict(
     packaged=('torch', 'fastai'), images=('fastai',), pictures=('torch', 'fastai'), ink=('torch', 'fastai'),
     affine=('fastai',), models=('fastai',), folding=('fastai',), onnx_graph=('fastai',), c_source=('fastai',),
     export=('fastai',), read=('torch', 'fastai'), answer=('torch', 'fastai', 'matplotlib', 'pandas', 'onnxruntime'),
-    named=('torch', 'fastai'), command=('torch', 'fastai', 'pandas'), cli=('torch', 'fastai', 'pandas'))
+    named=('torch', 'fastai'), command=('torch', 'fastai', 'pandas'), cli=('torch', 'fastai', 'pandas'),
+    page=('fastai',))
 "What must not be loaded once a module is imported."
 CELL,LINE,MODULE = 40,120,300 # lines, characters, lines
 SCRIPTS = 'setup.py', 'docs/*.py', 'benchmarks/*.py'

@@ -26,7 +26,8 @@ def readme(notebook:Path) -> str:
     for cell in json.loads(notebook.read_text(encoding='utf-8'))['cells']:
         text = ''.join(cell['source'])
         if cell['cell_type'] == 'markdown':
-            parts.append(from_root(text))
+            text = re.sub(r'^```\{=html\}\n.*?^```$', '', text, flags=re.M|re.S).strip() # is for the site
+            parts += [from_root(text)]*bool(text)
         elif not text.startswith('#| hide'):
             code = '\n'.join(o for o in text.splitlines() if not o.startswith('#|')).strip()
             if not text.startswith('#| echo: false'):

@@ -196,14 +196,14 @@ def mnist_small_sweep(
 @command
 def mnist_small_export(
     what:str, # 1, 2, 3, sprint, reader or another network of the package, or a run folder
-    out:str, # File to write, ending in .onnx, .c or .safetensors
-    to:str=None, # onnx, c or safetensors (default: what the file ends in)
+    out:str, # File to write, ending in .onnx, .c, .safetensors or .html
+    to:str=None, # onnx, c, safetensors or html (default: what the file ends in)
     temperature:float=None, # What the logits are divided by: above 1 it is less sure (default: 1, or the package's)
     int8:bool=False, # C in whole numbers of eight bits
     data:str='auto', # Whose training images set the scales of --int8: auto, mnist, digits, or a folder
     force:bool=False, # Replace a file that is there
 ):
-    "Write a trained network to one file: ONNX, C or safetensors."
+    "Write a trained network to one file: ONNX, C, safetensors, or a page that reads what is drawn on it."
     with _quick_imports('mnist_small_export'):
         from mnist_small.export import export_model
         from mnist_small.images import load_images
