@@ -81,8 +81,18 @@ def long_lines(lines:list, where:str):
             yield f'{where}:{i}: {len(line)} characters, more than {LINE}'
 
 
+def swallowed(lines:list) -> bool:
+    "Whether a heading follows a line that is not blank, outside of code."
+    code = False
+    for before,line in zip(lines, lines[1:], strict=False):
+        code ^= before.startswith('```')
+        if not code and before.strip() and line.startswith('## '):
+            return True
+    return False
+
+
 def notebooks():
-    "Cells that are too long or too wide, and outputs that pull scripts into the site."
+    "Cells that are too long or too wide, headings that one line swallows, and outputs that pull scripts into the site."
     for file in sorted((ROOT/'nbs').rglob('*.ipynb')):
         if '.ipynb_checkpoints' in file.parts:
             continue
@@ -91,6 +101,8 @@ def notebooks():
             if len(lines) > CELL:
                 yield f'{where}: {len(lines)} lines, more than {CELL}'
             yield from long_lines(lines, where)
+            if cell['cell_type'] == 'markdown' and swallowed(lines):
+                yield f'{where}: a heading without a blank line before it, which Pandoc takes for text'
             if any('text/html' in o.get('data', ()) for o in cell.get('outputs', ())):
                 yield f'{where}: has a text/html output'
 
