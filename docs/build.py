@@ -6,13 +6,15 @@ those of nbs/sidebar.yml. Needs the extra `docs`.
 import argparse, inspect, json, os, posixpath, re, shutil, sys, tempfile
 from functools import partial, reduce
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
-MAIN = dict(answer='read_digit', images='load_images', learner='mnist_learner', loader='mnist_dls', read='prepare_digit')
+MAIN = dict(
+    answer='read_digit', images='load_images', learner='mnist_learner', loader='mnist_dls', read='prepare_digit')
 "The name that a page begins with, where it is not the first that its notebook defines."
 
 
@@ -60,7 +62,7 @@ def short(o) -> str:
 
 
 def parameters(obj) -> str:
-    "A table of the parameters of `obj`, and of what it returns, that docments say something of; empty if there are none."
+    "A table of the parameters of `obj`, and what it returns, that docments say something of; empty if there are none."
     from fastcore.docments import docments
     none = inspect.Parameter.empty
 
@@ -84,7 +86,8 @@ def documented(text:str, page:str) -> str:
     "What `show_doc` says of a name: heading, source, signature, and its docments as a table in place of comments."
     text = text.removeprefix('---\n') # a rule
     text = re.sub(r'(\[source\].*)\n+(#+ .*\n)', r'\2\n\1\n', text)
-    text = re.sub(r'```python\n.*?```', lambda m: short(m[0]).replace(':NoneType=None', '=None'), text, count=1, flags=re.S)
+    signature = partial(re.sub, r'```python\n.*?```', string=text, count=1, flags=re.S)
+    text = signature(lambda m: short(m[0]).replace(':NoneType=None', '=None'))
     name = re.search(r'^#+ (\S+)$', text, flags=re.M)[1]
     try:
         obj = reduce(getattr, name.split('.'), import_module(f'mnist_small.{page}'))
@@ -99,7 +102,8 @@ def documented(text:str, page:str) -> str:
 def options(text:str) -> tuple:
     "Quarto's options at the head of a cell, and the cell without them and nbdev's."
     head = re.match(r'(#\|.*\n?)*', text)[0]
-    return yaml.safe_load('\n'.join(re.findall(r'^#\| *([\w-]+: .*)', head, flags=re.M))) or {},text[len(head):]
+    said = '\n'.join(re.findall(r'^#\| *([\w-]+: .*)', head, flags=re.M))
+    return yaml.safe_load(said) or {},text[len(head):]
 
 
 def translated(cell:dict, link, page:str) -> list:
@@ -121,17 +125,20 @@ def translated(cell:dict, link, page:str) -> list:
         tags = ['remove-input']
     else:
         tags = ['hide-input']*(not cell['outputs'] and re.search(r'^ *(test_|assert )', code, flags=re.M) is not None)
-    alts = said.get('fig-alt', '')
-    out = [dict(cell, source=code, metadata=dict(tags=tags, mystnb=dict(code_prompt_show='Tests')))]
-    if isinstance(alts, str):
-        alts = [alts]
-    else: # one for each of several pictures
-        shown = [o for o in cell['outputs'] if 'image/png' in o.get('data', ())]
-        out[0]['outputs'] = [o for o in cell['outputs'] if o not in shown[1:]]
-        out += [dict(cell, source=code, outputs=[o], metadata=dict(tags=['remove-input'], mystnb={})) for o in shown[1:]]
-    for o,alt in zip(out, alts, strict=True):
-        o['metadata']['mystnb']['image'] = dict(alt=alt)
+    pictures = [o for o in cell['outputs'] if 'image/png' in o.get('data', ())]
+    first = [o for o in cell['outputs'] if o not in pictures[1:]]
+    out = [dict(cell, source=code, metadata=dict(tags=tags), outputs=first)]
+    out += [dict(cell, source=code, metadata=dict(tags=['remove-input']), outputs=[o]) for o in pictures[1:]]
+    alts = said.get('fig-alt') or ''
+    for o,picture,alt in zip_longest(out, pictures, [alts] if isinstance(alts, str) else alts):
+        o['metadata']['mystnb'] = dict(code_prompt_show='Tests', image=dict(alt=alt or '', **width(picture)))
     return out
+
+
+def width(picture) -> dict:
+    "The width of a figure in pixels, which has two for each of them in the file."
+    size = re.match(r'<Figure size (\d+)x', ''.join(picture['data'].get('text/plain', ''))) if picture else None
+    return dict(width=f'{size[1]}px') if size else {}
 
 
 def led(cells:list, name:str) -> list:
