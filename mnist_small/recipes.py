@@ -60,8 +60,8 @@ class _HyperParameters:
     __repr__ = __str__
 
     def _repr_markdown_(self):
-        rows = [f'| `{name}` | {value} | {unit} | {why} |' for name,value,unit,why in self._told()]
-        return '\n'.join(['| hyper-parameter | value | unit | why |', '| --- | --- | --- | --- |', *rows])
+        rows = [f'| **{name}** `{value}` {unit} | {why} |' for name,value,unit,why in self._told()]
+        return '\n'.join(['| hyper-parameter | why |', '| --- | --- |', *rows])
 
 # %% ../nbs/07_recipes.ipynb #7ee066d4
 @dataclass(frozen=True, repr=False)
