@@ -15,6 +15,9 @@ from urllib.parse import unquote, urldefrag, urlsplit
 from playwright.sync_api import TimeoutError, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ConfigParser()
+SETTINGS.read(ROOT/'settings.ini', encoding='utf-8')
+SETTINGS = SETTINGS['DEFAULT']
 RARE = 'strides', 'glibc' # words that stand on few pages: the first that the site has is searched for
 ARGS = '''--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync'''.split()
@@ -29,6 +32,8 @@ TEXTS = '''() => {
 "The pieces of running text, without code."
 RAW = '](', ' ## ', '__main__'
 "What is in a text only where a sign of its source was not understood."
+APART = re.compile(r'\d (%|[kMG]B|ms|minutes?|seconds?)(?!\w)')
+"A figure whose unit may come on the next line."
 PICTURES = '''all => all.filter(o => !o.alt || /[.](png|svg|jpe?g)$/.test(o.alt)).map(o => o.src.slice(0, 120))'''
 "Pictures that have no alternative text, or the name of a file."
 PROMISES = """() => [...document.querySelectorAll('main p, [role=main] p')].filter(
@@ -36,11 +41,12 @@ PROMISES = """() => [...document.querySelectorAll('main p, [role=main] p')].filt
     && (!o.nextElementSibling || o.nextElementSibling.matches('p, section, h1, h2, h3, h4'))).map(o => o.innerText)"""
 "Sentences that announce what does not follow."
 FURNITURE = {
-    'an icon': 'link[rel~=icon]', 'a description': 'meta[name=description][content]',
+    'an icon': 'link[rel~=icon]', 'a description': 'meta[name=description]:not([content=""])',
     'a link to the repository': 'a[href="{repository}"]', 'a link to its source': 'a[href^="{repository}/blob/"]',
     'a button that copies code': 'button.copy, .code-copy-button'}
 "What a page of a documentation site has, by the selector of an element."
-NEXT,PREVIOUS = 'a.next-page, .nav-page-next a[href]','a.prev-page, .nav-page-previous a[href]'
+CODE = '.cell_input pre, pre.sourceCode' # what is there to be copied
+NEIGHBOURS = 'a.next-page, a.prev-page, .nav-page-next a[href], .nav-page-previous a[href]'
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -83,8 +89,9 @@ def read_page(page, address:str) -> dict:
 def unlike(page):
     "What no page should show: signs of its source, pictures without a text, a text wider than a phone."
     for text in page.evaluate(TEXTS):
-        text = f" {' '.join(text.split())} "
-        yield from (f'{o.strip()} in the text: {text.strip()[:80]}' for o in RAW if o in text)
+        text = re.sub(r'[ \n]+', ' ', f' {text} ')
+        found = [o.strip() for o in RAW if o in text] + [o[0] for o in APART.finditer(text)]
+        yield from (f'{o} in the text: {text.strip()[:80]}' for o in found)
     for o in page.evaluate(PROMISES):
         yield f'announces what does not follow: {o[-80:]}'
     for o in page.eval_on_selector_all('img', PICTURES):
@@ -96,17 +103,14 @@ def unlike(page):
 
 def lacking(page) -> list:
     "What the page lacks of `FURNITURE`; no code, no button for it."
-    settings = ConfigParser()
-    settings.read(ROOT/'settings.ini', encoding='utf-8')
-    settings = settings['DEFAULT']
     out = [name for name,css in FURNITURE.items()
-           if not page.locator(css.format(repository=settings['git_url'])).count()]
-    if 'a button that copies code' in out and not page.locator('main pre, [role=main] pre').count():
-        out.remove('a button that copies code')
+           if not page.locator(css.format(repository=SETTINGS['git_url'])).count()]
+    if not page.locator(CODE).count():
+        out = [o for o in out if o != 'a button that copies code']
     text = page.evaluate('document.body.textContent')
-    out += ['the version']*(settings['version'] not in text)
+    out += ['the version']*(SETTINGS['version'] not in text)
     out += ['a date']*(re.search(r'20\d\d-\d\d-\d\d', text) is None)
-    return out + ['a link to the next or previous page']*(not page.locator(f'{NEXT}, {PREVIOUS}').count())
+    return out + ['a link to the next or previous page']*(not page.locator(NEIGHBOURS).count())
 
 
 def crawl(page, start:str) -> dict:

@@ -4,6 +4,7 @@ Prints a line for each violation and exits with 1 if there is one. Reads files o
 be light: each of these is imported in a process of its own, which then says what came with it.
 """
 import ast, json, re, subprocess, sys
+from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,8 +122,17 @@ def scripts():
         yield from long_lines(file.read_text(encoding='utf-8').splitlines(), file.relative_to(ROOT))
 
 
+def versions():
+    "A version that Quarto's pages name and that is not this one."
+    config = ConfigParser()
+    config.read(ROOT/'settings.ini', encoding='utf-8')
+    footer = f"page-footer: {config['DEFAULT']['title']} {config['DEFAULT']['version']}\n"
+    if footer not in (ROOT/'nbs'/'_quarto.yml').read_text(encoding='utf-8'):
+        yield f'nbs/_quarto.yml: does not say {footer.strip()}'
+
+
 def main():
-    wrong = [o for check in (arrows, heavy, notebooks, scripts) for o in check()]
+    wrong = [o for check in (arrows, heavy, notebooks, scripts, versions) for o in check()]
     for o in wrong:
         print(o)
     sys.exit(bool(wrong))
