@@ -3,7 +3,7 @@
 No rule is switched off. The site and the browser are those of docs/check.py. axe-core comes from npm's registry, into a
 folder that is removed again; the variable AXE may name an `axe.min.js` that is there.
 """
-import asyncio, os, subprocess, sys, tempfile
+import asyncio, os, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
 from check import ARGS, chromium, served
@@ -20,6 +20,8 @@ def axe_source() -> str:
     "axe-core's JavaScript."
     if os.environ.get('AXE'):
         return Path(os.environ['AXE']).read_text(encoding='utf-8')
+    if not shutil.which('npm'):
+        sys.exit('no npm found: install it, or name an axe.min.js with AXE')
     with tempfile.TemporaryDirectory() as d:
         command = ['npm', 'install', '--silent', '--no-save', '--ignore-scripts', '--prefix', d, AXE]
         subprocess.run(command, check=True, stdout=sys.stderr)
