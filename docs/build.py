@@ -6,6 +6,7 @@ those of nbs/sidebar.yml. Needs the extra `docs`.
 import argparse, inspect, json, os, posixpath, re, shutil, sys, tempfile
 from functools import partial, reduce
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,9 @@ from reader import write_reader
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
+MAIN = dict(
+    answer='read_digit', images='load_images', learner='mnist_learner', loader='mnist_dls', read='prepare_digit')
+"The name that a page begins with, where it is not the first that its notebook defines."
 
 
 def sidebar() -> list:
@@ -53,35 +57,39 @@ def callouts(text:str) -> str:
     return re.sub(r'^:::.*$', '', text, flags=re.M)
 
 
+def short(o) -> str:
+    "A type, or code that names types, without the modules they come from."
+    text = o.__name__ if isinstance(o, type) else str(o)
+    return re.sub(r"(?<![\w.'\"])(?:[a-z_]\w*\.)+(?=[A-Za-z_])", '', text)
+
+
 def parameters(obj) -> str:
-    "A table of the parameters of `obj`, and of what it returns, from its docments; empty if it has none."
+    "A table of the parameters of `obj`, and what it returns, that docments say something of; empty if there are none."
     from fastcore.docments import docments
     none = inspect.Parameter.empty
 
-    def bar(text):
-        return text.replace('|', r'\|')
-
-    def code(o):
-        return '' if o is none else bar(f"`{getattr(o, '__name__', None) or o}`")
+    def row(name, o):
+        default = o.get('default', none)
+        code = [] if o.anno in (none, type(None)) else [short(o.anno)]
+        if default is not none:
+            code.append(f"= {getattr(default, '__name__', None) or repr(default)}")
+        cells = f'**{name}**' + f' `{" ".join(code)}`'*bool(code), o.docment
+        return f'| {" | ".join(cell.replace("|", chr(92)+"|") for cell in cells)} |'
 
     try:
         found = docments(obj, full=True)
     except (TypeError, ValueError):
         return '' # no signature
-    if not any(o.docment for o in found.values()):
-        return ''
-    rows = ['', '| parameter | type | default | meaning |', '| --- | --- | --- | --- |']
-    for name,o in found.items():
-        said = code(o.anno),code(o.get('default', none)),bar(o.docment or '')
-        head = '*returns*' if name == 'return' else f'`{name}`'
-        if name != 'self' and any(said):
-            rows.append(f'| {" | ".join([head, *said])} |')
-    return '\n'.join(rows)
+    rows = [row(name.replace('return', 'returns'), o) for name,o in found.items() if name != 'self' and o.docment]
+    return '\n'.join(['', '| parameter | meaning |', '| --- | --- |', *rows])*bool(rows)
 
 
 def documented(text:str, page:str) -> str:
-    "What `show_doc` says of a name, its docments as a table in place of comments in the signature."
+    "What `show_doc` says of a name: heading, source, signature, and its docments as a table in place of comments."
     text = text.removeprefix('---\n') # a rule
+    text = re.sub(r'(\[source\].*)\n+(#+ .*\n)', r'\2\n\1\n', text)
+    signature = partial(re.sub, r'```python\n.*?```', string=text, count=1, flags=re.S)
+    text = signature(lambda m: short(m[0]).replace(':NoneType=None', '=None'))
     name = re.search(r'^#+ (\S+)$', text, flags=re.M)[1]
     try:
         obj = reduce(getattr, name.split('.'), import_module(f'mnist_small.{page}'))
@@ -90,7 +98,14 @@ def documented(text:str, page:str) -> str:
     table = parameters(inspect.unwrap(obj))
     if table:
         text = re.sub(r'```python\n.*?```', lambda m: re.sub(r' *# .*', '', m[0]), text, count=1, flags=re.S)
-    return f'{text}\n{table}'.replace('__main__.', '')
+    return f'{text}\n{table}'
+
+
+def options(text:str) -> tuple:
+    "Quarto's options at the head of a cell, and the cell without them and nbdev's."
+    head = re.match(r'(#\|.*\n?)*', text)[0]
+    said = '\n'.join(re.findall(r'^#\| *([\w-]+: .*)', head, flags=re.M))
+    return yaml.safe_load(said) or {},text[len(head):]
 
 
 def translated(cell:dict, link, page:str) -> list:
@@ -103,14 +118,37 @@ def translated(cell:dict, link, page:str) -> list:
         return [markdown(text)]
     if cell['cell_type'] != 'code':
         return []
-    head = re.match(r'(#\|.*\n?)*', text)[0]
-    options = dict(re.findall(r'^#\|\s*([\w-]+):\s*(\S+)', head, flags=re.M))
-    if options.get('include') == 'false':
+    said,code = options(text)
+    if said.get('include') is False:
         return []
-    if options.get('output') == 'asis': # from `show_doc`
+    if said.get('output') == 'asis': # from `show_doc`
         return [markdown(documented(''.join(o['data']['text/markdown']), page)) for o in cell['outputs']]
-    tags = ['remove-input'] if options.get('echo') == 'false' else []
-    return [dict(cell, source=text[len(head):], metadata=dict(tags=tags))]
+    if said.get('echo') is False:
+        tags = ['remove-input']
+    else:
+        tags = ['hide-input']*(not cell['outputs'] and re.search(r'^ *(test_|assert )', code, flags=re.M) is not None)
+    pictures = [o for o in cell['outputs'] if 'image/png' in o.get('data', ())]
+    first = [o for o in cell['outputs'] if o not in pictures[1:]]
+    out = [dict(cell, source=code, metadata=dict(tags=tags), outputs=first)]
+    out += [dict(cell, source=code, metadata=dict(tags=['remove-input']), outputs=[o]) for o in pictures[1:]]
+    alts = said.get('fig-alt') or ''
+    for o,picture,alt in zip_longest(out, pictures, [alts] if isinstance(alts, str) else alts):
+        o['metadata']['mystnb'] = dict(code_prompt_show='Tests', image=dict(alt=alt or '', **width(picture)))
+    return out
+
+
+def width(picture) -> dict:
+    "The width of a figure in pixels, which has two for each of them in the file."
+    size = re.match(r'<Figure size (\d+)x', ''.join(picture['data'].get('text/plain', ''))) if picture else None
+    return dict(width=f'{size[1]}px') if size else {}
+
+
+def led(cells:list, name:str) -> list:
+    "Cells in which what documents `name` comes before all that has a heading."
+    doc = next(o for o in cells if re.match(rf'\s*#+ {name}$', o['source'], flags=re.M))
+    rest = [o for o in cells if o is not doc]
+    first = next(i for i,o in enumerate(rest[1:], 1) if re.search('^#', o['source'], flags=re.M))
+    return rest[:first] + [doc] + rest[first:]
 
 
 def levelled(cells:list) -> list:
@@ -137,11 +175,15 @@ def write_sources(proc:Path, out:Path, site:str):
         cells = [dict(cell_type='markdown', metadata={}, source=heading)]
         for o in nb['cells'][1:]:
             cells += translated(o, link, pages[name])
+        if pages[name] in MAIN:
+            cells = led(cells, MAIN[pages[name]])
         if name == 'index.ipynb':
             cells.append(dict(cell_type='markdown', metadata={}, source=contents(sections, pages)))
         (out/pages[name]).parent.mkdir(parents=True, exist_ok=True)
         made = dict(nb, cells=[dict(o, id=f'cell-{i}') for i,o in enumerate(levelled(cells))])
         (out/f'{pages[name]}.ipynb').write_text(json.dumps(made), encoding='utf-8')
+    about = {pages[k]:dict(notebook=k, description=v.get('description', '')) for k,v in fronts.items()}
+    (out/'pages.json').write_text(json.dumps(about), encoding='utf-8')
     for picture in NBS.rglob('*.png'):
         shutil.copyfile(picture, out/picture.relative_to(NBS))
 

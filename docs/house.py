@@ -4,6 +4,7 @@ Prints a line for each violation and exits with 1 if there is one. Reads files o
 be light: each of these is imported in a process of its own, which then says what came with it.
 """
 import ast, json, re, subprocess, sys
+from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,8 +84,18 @@ def long_lines(lines:list, where:str):
             yield f'{where}:{i}: {len(line)} characters, more than {LINE}'
 
 
+def swallowed(lines:list) -> bool:
+    "Whether a heading follows a line that is not blank, outside of code."
+    code = False
+    for before,line in zip(lines, lines[1:], strict=False):
+        code ^= before.startswith('```')
+        if not code and before.strip() and line.startswith('## '):
+            return True
+    return False
+
+
 def notebooks():
-    "Cells that are too long or too wide, and outputs that pull scripts into the site."
+    "Cells that are too long or too wide, headings that one line swallows, and outputs that pull scripts into the site."
     for file in sorted((ROOT/'nbs').rglob('*.ipynb')):
         if '.ipynb_checkpoints' in file.parts:
             continue
@@ -93,6 +104,8 @@ def notebooks():
             if len(lines) > CELL:
                 yield f'{where}: {len(lines)} lines, more than {CELL}'
             yield from long_lines(lines, where)
+            if cell['cell_type'] == 'markdown' and swallowed(lines):
+                yield f'{where}: a heading without a blank line before it, which Pandoc takes for text'
             if any('text/html' in o.get('data', ()) for o in cell.get('outputs', ())):
                 yield f'{where}: has a text/html output'
 
@@ -111,8 +124,17 @@ def scripts():
         yield from long_lines(file.read_text(encoding='utf-8').splitlines(), file.relative_to(ROOT))
 
 
+def versions():
+    "A version that Quarto's pages name and that is not this one."
+    config = ConfigParser()
+    config.read(ROOT/'settings.ini', encoding='utf-8')
+    footer = f"page-footer: {config['DEFAULT']['title']} {config['DEFAULT']['version']}\n"
+    if footer not in (ROOT/'nbs'/'_quarto.yml').read_text(encoding='utf-8'):
+        yield f'nbs/_quarto.yml: does not say {footer.strip()}'
+
+
 def main():
-    wrong = [o for check in (arrows, heavy, notebooks, scripts) for o in check()]
+    wrong = [o for check in (arrows, heavy, notebooks, scripts, versions) for o in check()]
     for o in wrong:
         print(o)
     sys.exit(bool(wrong))

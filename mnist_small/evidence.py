@@ -153,7 +153,7 @@ def plot_seeds(
     paths:list # Files from `write_sweep`
 ) -> Figure:
     "The last epoch's accuracy of each seed, the mean, and the target: a line for each file."
-    fig = Figure(figsize=(8, .8*len(paths)+.9), layout='constrained')
+    fig = Figure(figsize=(4.8, .8*len(paths)+1), layout='constrained')
     ax,labels = fig.subplots(),[]
     for i,path in enumerate(paths):
         told,frame = read_sweep(path)
@@ -167,10 +167,10 @@ def plot_seeds(
     low,high = ax.get_xlim()
     if high-low < .1:
         ax.set_xlim(low-.05, high+.05) # one seed
-    ax.set(xlabel='accuracy in the last epoch in % (bar: mean)', yticks=range(len(paths)), yticklabels=labels,
+    ax.set(xlabel='accuracy in the last epoch in %\n(bar: mean)', yticks=range(len(paths)), yticklabels=labels,
            ylim=(len(paths)-.5, -.5))
     ax.grid(axis='x', alpha=.3)
-    ax.legend(fontsize=8, loc='upper left')
+    ax.legend(fontsize=9, loc='upper left')
     return fig
 
 # %% ../nbs/15_evidence.ipynb #maineff1

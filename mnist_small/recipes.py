@@ -52,20 +52,28 @@ class _HyperParameters:
         if self.thicken+self.thin > 1:
             raise InputError(f'thicken {self.thicken} and thin {self.thin} are more than all images')
 
+    def _told(self):
+        "Name, value, unit, and reason with the values that fit, of each hyper-parameter."
+        for f in fields(self):
+            fits,unit,reason = [f.metadata[o] for o in ('fits', 'unit', 'reason')]
+            said = ('a name' if fits is str else _names(fits) if isinstance(fits, tuple) else
+                    str(fits).removeprefix('in ').removeprefix('of '))
+            yield f.name, getattr(self, f.name), unit, f'{reason} ({said})'
+
     def __str__(self):
-        def row(f):
-            fits = f.metadata['fits']
-            said = 'a name' if fits is str else _names(fits) if isinstance(fits, tuple) else (
-                str(fits).removeprefix('in ').removeprefix('of '))
-            return f'{f.name:<15} {getattr(self, f.name)!s:<18} {f.metadata["unit"]:<9} {f.metadata["reason"]} ({said})'
-        return '\n'.join(row(f) for f in fields(self))
+        return '\n'.join(f'{name:<15} {value!s:<18} {unit:<9} {why}' for name,value,unit,why in self._told())
     __repr__ = __str__
+
+    def _repr_markdown_(self):
+        rows = [f'| **{name}** `{value}` {unit} | {why} |' for name,value,unit,why in self._told()]
+        return '\n'.join(['| hyper-parameter | why |', '| --- | --- |', *rows])
 
 # %% ../nbs/07_recipes.ipynb #7ee066d4
 @dataclass(frozen=True, repr=False)
 class Recipe(_HyperParameters):
     "Every hyper-parameter of one iteration. Raises `InputError` for a value that does not fit."
-    model: str = _hp('function', 'the network, by its name in `mnist_small.models`', ('model1', 'model2', 'model3', 'model4', 'model5'))
+    model: str = _hp('function', 'the network, by its name in `mnist_small.models`',
+                     ('model1', 'model2', 'model3', 'model4', 'model5'))
     opt: str = _hp(
         'name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov) averages better", ('adam', 'sgd'))
     lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, as it ends near 0',

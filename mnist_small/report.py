@@ -50,8 +50,8 @@ def plot_curves(
     runs:list # `Run`s
 ) -> Figure:
     "Loss and accuracy in training and validation, epoch by epoch, and the target."
-    fig = Figure(figsize=(9, 3.6), layout='constrained')
-    ax_loss,ax_acc = fig.subplots(1, 2)
+    fig = Figure(figsize=(4.8, 5.6), layout='constrained')
+    ax_loss,ax_acc = fig.subplots(2, 1)
     width,named = (1.8 if len(runs) < 4 else .8),set()
     for o in (o for o in runs if len(o.history)):
         color = f"C{sorted({r.iteration for r in runs}).index(o.iteration)}"
@@ -70,10 +70,10 @@ def plot_curves(
     ax_acc.set(xlabel='epoch', ylabel='accuracy in %', ylim=(worst-.2, 100.05), title='accuracy')
     ax_acc.axhline(99.4, color='grey', lw=1, ls='--')
     ax_acc.annotate('target 99.4', (0, 99.4), xycoords=('axes fraction','data'), xytext=(4,3),
-                    textcoords='offset points', fontsize=8, color='dimgrey')
+                    textcoords='offset points', fontsize=9, color='dimgrey')
     for ax in (ax_loss, ax_acc):
         ax.grid(alpha=.3)
-    ax_acc.legend(loc='lower right', fontsize=8, title='line: validation, dots: training', title_fontsize=8)
+    ax_acc.legend(loc='lower right', fontsize=9, title='line: validation, dots: training', title_fontsize=9)
     return fig
 
 # %% ../nbs/13_report.ipynb #9bf444a4
@@ -83,7 +83,7 @@ def plot_schedule(
     "Learning rate and momentum over the training."
     r,share = run.recipe,np.linspace(0, 1, 300, endpoint=False)
     lr = one_cycle(r.pct_start, r.lr/r.div, r.lr, r.lr/r.div_final)
-    fig = Figure(figsize=(6, 3), layout='constrained')
+    fig = Figure(figsize=(4.8, 2.6), layout='constrained')
     ax = fig.subplots()
     twin = ax.twinx()
     for a,f,color,label in ((ax, lr, 'C0', 'learning rate'), (twin, one_cycle(r.pct_start, *r.moms), 'C1', 'momentum')):
@@ -100,12 +100,12 @@ def plot_filters(
 ) -> Figure:
     "The kernels of the first layer."
     kernels = model[0].weight.detach().cpu()[:,0]
-    limit,rows = float(kernels.abs().max()),max(1, len(kernels)//10)
-    fig = Figure(figsize=(1.2*len(kernels)/rows+1, 1.6*rows), layout='constrained')
+    limit,rows = float(kernels.abs().max()),max(1, len(kernels)//6)
+    fig = Figure(figsize=(.65*len(kernels)/rows+.9, 1.1*rows), layout='constrained')
     axs = fig.subplots(rows, -(-len(kernels)//rows), squeeze=False).ravel()
     for i,(ax,k) in enumerate(zip(axs, kernels, strict=False)): # a row may have places to spare
         shown = ax.imshow(k, cmap='RdBu', vmin=-limit, vmax=limit)
-        ax.set_title(f'{i+1}', fontsize=8)
+        ax.set_title(f'{i+1}', fontsize=9)
     for ax in axs:
         ax.axis('off')
     fig.colorbar(shown, ax=list(axs), label='weight', shrink=.8)
@@ -121,12 +121,12 @@ def plot_confusion(
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix # here, because it takes a second to import
     counts = confusion_matrix(labels.cpu(), probs.argmax(1).cpu(), labels=range(10))
     mistakes = np.where(np.eye(10, dtype=bool), 0, counts)
-    fig = Figure(figsize=(5.2, 4.8), layout='constrained')
+    fig = Figure(figsize=(4.4, 4.2), layout='constrained')
     ax = fig.subplots()
     shown = ConfusionMatrixDisplay(counts).plot(ax=ax, colorbar=False, include_values=False)
     shown.im_.set(data=mistakes, cmap='Reds', clim=(0, max(1, 1.6*mistakes.max())))
     for i,j in np.argwhere(counts):
-        ax.text(j, i, f'{counts[i,j]:,}', ha='center', va='center', fontsize=8, color='grey' if i == j else 'black')
+        ax.text(j, i, f'{counts[i,j]:,}', ha='center', va='center', fontsize=9, color='grey' if i == j else 'black')
     if vocab is not None:
         ax.set_xticks(range(10), _in_picture(vocab), rotation=45, ha='right')
         ax.set_yticks(range(10), _in_picture(vocab))
@@ -147,14 +147,15 @@ def plot_mistakes(
     sure,read = probs.max(1)
     wrong = (read != labels).nonzero()[:,0]
     worst = wrong[sure[wrong].argsort(descending=True)][:n]
-    rows,names = max(1, -(-len(worst)//6)),range(10) if vocab is None else _in_picture(vocab)
-    fig = Figure(figsize=(9, 1.9*rows), layout='constrained')
-    axs = fig.subplots(rows, 6, squeeze=False).ravel()
+    rows,names = max(1, -(-len(worst)//4)),range(10) if vocab is None else _in_picture(vocab)
+    fig = Figure(figsize=(4.8, 1.7*rows), layout='constrained')
+    axs = fig.subplots(rows, 4, squeeze=False).ravel()
     for ax in axs:
         ax.axis('off')
     for ax,i in zip(axs, worst.tolist(), strict=False): # the last row may have places to spare
         ax.imshow(x[i], cmap='gray_r')
-        ax.set_title(f'{names[labels[i]]} read as {names[read[i]]}\n{100*sure[i]:.0f} % sure', fontsize=8)
+        between = ' ' if vocab is None else '\n'
+        ax.set_title(f'{names[labels[i]]}{between}read as {names[read[i]]}\n{100*sure[i]:.0f} % sure', fontsize=9)
     return fig
 
 # %% ../nbs/13_report.ipynb #rep00005
