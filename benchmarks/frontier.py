@@ -32,7 +32,7 @@ SWEEPS = dict(iteration3='model 3', fewest='fewest', best='best')
 "In results/: the package's own, by the name that the picture gives them."
 CLAIMS = {3130:[99.45], 3762:[99.52, 99.33, 99.30, 99.41], 4392:[99.46], 4838:[99.41], 4968:[99.42], 5340:[99.55],
           7510:[99.55]}
-"Parameters, and the last epoch's accuracy of each run, read from logs of public repositories: the smallest and the best."
+"Parameters, and the last epoch's accuracy of each run, from logs of public repositories: the smallest and the best."
 
 
 def network(layers:str):
@@ -49,8 +49,9 @@ def network(layers:str):
         wide,padding = int(o.strip('sp')),int(o[-1] == 'p')
         out += separable_block(n, wide, padding=padding) if o[0] == 's' else conv_block(n, wide, bias=False)
         n,size = wide,size-2+2*padding
-    last = [nn.Conv2d(n, 10, 2, bias=False), nn.AdaptiveAvgPool2d(1)] if whole else [nn.AvgPool2d(size), nn.Conv2d(n, 10, 1)]
-    return DigitNet(*out, *last)
+    if whole:
+        return DigitNet(*out, nn.Conv2d(n, 10, 2, bias=False), nn.AdaptiveAvgPool2d(1))
+    return DigitNet(*out, nn.AvgPool2d(size), nn.Conv2d(n, 10, 1))
 
 
 def learned(layers:str, recipe, seed:int, data:str, valid:str, cbs=()): # A learner
@@ -89,7 +90,8 @@ def train(task:tuple) -> dict: # A row
         cbs.append(SoftTargets(net, recipe.softness))
     learn = learned(layers, recipe, seed, data, valid, cbs)
     last = [round(o['accuracy'], 4) for o in learn.training_log.history[-3:]]
-    return dict(layers=layers, seed=seed, parameters=num_params(learn.model), **dict(zip(LAST_ACCURACIES, last, strict=True)))
+    return dict(layers=layers, seed=seed, parameters=num_params(learn.model),
+                **dict(zip(LAST_ACCURACIES, last, strict=True)))
 
 
 def trained(args) -> list: # Of rows

@@ -1,8 +1,9 @@
 """How well pictures are read that people take of digits: fifteen kinds, drawn from MNIST's digits.
 
 For each kind, as many digits as asked for are drawn by lot from all images, and a picture is made of each: its pen,
-paper, light, noise, margins and angle vary. Prints the share of each kind that each network reads right, in percent, how
-many pictures were refused, and the milliseconds that one takes to prepare; and last the same digits in MNIST's own form.
+paper, light, noise, margins and angle vary. Prints the share of each kind that each network reads right, in percent,
+how many pictures were refused, and the milliseconds that one takes to prepare; and last the same digits in MNIST's own
+form.
 """
 import argparse
 import time

@@ -166,8 +166,8 @@ def mnist_learner(
     loss = DigitLoss(label_smoothing=recipe.label_smoothing, soft_share=recipe.soft_share, softness=recipe.softness)
     with random_states_kept():
         return RecipeLearner(
-            recipe, dls, model, seed, loss_func=loss, opt_func=OPTIMISERS[recipe.opt], lr=recipe.lr, wd=recipe.wd, moms=recipe.moms, metrics=Accuracy(),
-            cbs=[*own, *listify(cbs)], path=path)
+            recipe, dls, model, seed, loss_func=loss, opt_func=OPTIMISERS[recipe.opt], lr=recipe.lr, wd=recipe.wd,
+            moms=recipe.moms, metrics=Accuracy(), cbs=[*own, *listify(cbs)], path=path)
 
 # %% ../nbs/11_learner.ipynb #f7fa7f2c
 def meets_target(

@@ -24,7 +24,7 @@ from torch import Tensor
 
 # %% ../nbs/06_loop.ipynb #5d1c0f3a
 class DigitLoss(CrossEntropyLossFlat):
-    "fastai's `CrossEntropyLossFlat` for logits (N,10), labels (N,) and, if there is a teacher, its probabilities (N,10)."
+    "fastai's `CrossEntropyLossFlat` for logits (N,10), labels (N,) and, if any, a teacher's probabilities (N,10)."
     def __init__(self, *args,
         soft_share:float=0., # Of the loss that the teacher's probabilities make, where there are some
         softness:float=1., # The temperature at which they were taken
@@ -41,6 +41,7 @@ class DigitLoss(CrossEntropyLossFlat):
         taught = self.softness**2*F.cross_entropy(inp/self.softness, soft)
         return (1-self.soft_share)*loss + self.soft_share*taught
 
+# %% ../nbs/06_loop.ipynb #loopacc1
 class Accuracy(Metric):
     "Share of images whose largest logit is at their label: fastai's `accuracy` for logits (N,10) and labels (N,)."
     name = 'accuracy'

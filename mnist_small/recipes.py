@@ -16,6 +16,7 @@ def _hp(unit:str, reason:str, fits:Range|tuple, default=MISSING):
     return field(default=default, metadata=dict(unit=unit, reason=reason, fits=fits))
 
 _share,_amount,_count = Range(0, 1),Range(0),Range(1, kind=int)
+_models = 'model1', 'model2', 'model3', 'model4', 'model5'
 
 # %% ../nbs/07_recipes.ipynb #rec00006
 def _names(fits:tuple) -> str:
@@ -72,8 +73,7 @@ class _HyperParameters:
 @dataclass(frozen=True, repr=False)
 class Recipe(_HyperParameters):
     "Every hyper-parameter of one iteration. Raises `InputError` for a value that does not fit."
-    model: str = _hp('function', 'the network, by its name in `mnist_small.models`',
-                     ('model1', 'model2', 'model3', 'model4', 'model5'))
+    model: str = _hp('function', 'the network, by its name in `mnist_small.models`', _models)
     opt: str = _hp(
         'name', "optimiser: 'adam' adapts the step to each weight, 'sgd' (Nesterov) averages better", ('adam', 'sgd'))
     lr: float = _hp('per step', 'peak of the one-cycle schedule: as large as trains stably, as it ends near 0',
@@ -104,7 +104,7 @@ class Recipe(_HyperParameters):
     teacher: str|None = _hp(
         'network', 'of the package, whose probabilities are learned beside the labels; None: none', str, None)
     soft_share: float = _hp('of the loss', 'how much of it those make', _share, 0.)
-    softness: float = _hp('temperature', 'that both logits are divided by for them', Range(above=True), 1.)
+    softness: float = _hp('factor', 'the temperature that both logits are divided by for that', Range(above=True), 1.)
     bn_momentum: float = _hp('per step', "how much of a batch goes into batch norm's running statistics", _share, .1)
     patience: int = _hp(
         'epochs', 'stops after so many without a better validation loss, as the original does', _count, 10)
