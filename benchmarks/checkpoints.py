@@ -54,7 +54,8 @@ def main():
                seconds=statistics.median(took), longest=max(took), plain_seconds=statistics.median(plain),
                share=sum(took)/sum(epochs))
     print(f'{len(epochs)} epochs of {out["epoch_seconds"]:.2f} s. A checkpoint of {size:,} bytes: '
-          f'{1000*out["seconds"]:.1f} ms in the median, {1000*out["longest"]:.1f} at most; the disk alone {1000*out["plain_seconds"]:.1f} ms')
+          f'{1000*out["seconds"]:.1f} ms in the median, {1000*out["longest"]:.1f} at most; '
+          f'the disk alone {1000*out["plain_seconds"]:.1f} ms')
     print(f'All of them: {100*out["share"]:.2f} % of the time of the epochs')
     report(args, **out)
 
