@@ -47,7 +47,9 @@ def c_array(
 def _shape(o:Layer) -> str:
     "What a layer makes of what."
     out,ci = o.weight.shape[:2]
+    ci = out if o.each else ci
     steps = [f'mean of {o.side}x{o.side}']*o.average + [f'convolution {o.weight.shape[-1]}x{o.weight.shape[-1]}'
+             + ' of each channel by itself'*o.each
              + f', {o.padding} zero{"s"*(o.padding > 1)} around'*(o.padding > 0)]
     steps += ['ReLU']*o.relu + ['scale and shift']*(o.scale is not None) + ['2x2 max-pooling']*o.pool
     return f'{ci} x {o.side} x {o.side} -> {out} x {o.out} x {o.out}: {", ".join(steps)}'
@@ -66,7 +68,8 @@ def _layer(o:Layer, border:int) -> str:
         mean = o.mean if whole else o.bias.new_full((ci,), 1/o.side**2)
         parts.append(c_array('float', f'{o.name}_mean', mean, f'[in {ci}] of the sums of the input'))
     side = (1 if o.average else o.side)+2*o.padding
-    numbers = dict(side=side, out=out, kernel=k, relu=int(o.relu), pool=int(o.pool), border=border)
+    numbers = dict(side=side, out=out, kernel=k, each=int(o.each), relu=int(o.relu), pool=int(o.pool),
+                   border=border)
     numbers = {'in':ci, **numbers, **{k:'NULL' if v is None else f'{o.name}_{k}' for k,v in arrays.items()}}
     told = textwrap.fill(', '.join(f'.{k} = {v}' for k,v in numbers.items()), 116, initial_indent='    ',
                          subsequent_indent='    ')

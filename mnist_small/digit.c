@@ -81,6 +81,7 @@ static number stored(float v) // the nearest whole number from -127 to 127
 // A convolution with what follows it. Its input has the padding around it already, its output gets that of the next.
 struct layer {
     int in, side, out, kernel;  // channels in, rows and columns of the input with padding, channels out, kernel's side
+    int each;                   // whether each channel is convolved by itself; then `in` is 1
     int relu, pool, border;     // whether ReLU and 2x2 max-pooling follow; zeros around the output
     const number *weight;       // [out][in][kernel][kernel]
     const float *factor, *bias; // [out], of sums of products
@@ -95,7 +96,7 @@ static void convolve(const struct layer *l, const number *restrict in, int chann
     total sum[WIDEST] = {0};
     for (int c = 0; c < l->in; c++)
         for (int k = 0; k < kernel; k++) {
-            const number *x = in + (c*l->side + row + k)*l->side;
+            const number *x = in + ((l->each ? channel : c)*l->side + row + k)*l->side;
             for (int j = 0; j < kernel; j++, w++)
                 for (int i = 0; i < wide; i++) sum[i] += *w*x[i + j];
         }

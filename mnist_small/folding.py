@@ -30,6 +30,7 @@ class Layer:
     scale: Tensor|None # (channels out,) what is left of batch norm
     shift: Tensor|None
     pool: bool
+    each: bool=False # Whether each channel is convolved by itself: weight is (channels,1,k,k)
 
     @property
     def wide(self) -> int: # Rows and columns before pooling
@@ -49,6 +50,12 @@ def _norm(norm, channels:int) -> tuple: # Scale and shift, (channels,) each
     scale = weight/(var+norm.eps).sqrt()
     return scale, bias-mean*scale
 
+def _each(name:str, o, scale:Tensor, shift:Tensor) -> Layer:
+    "The first convolution of a separable stage; `scale` and `shift` are what is left of the batch norm before."
+    weight = o.depth.weight.detach().cpu().double()
+    numbers = weight*scale[:,None,None,None],weight.sum((1,2,3))*shift
+    return Layer(name, o.size, False, *[v.float() for v in numbers], o.padding, False, None, None, False, each=True)
+
 def folded_layers(
     net:DigitNet, # For images of (1,28,28); it is left as it is
     temperature:float=1. # What its logits are divided by
@@ -61,9 +68,10 @@ def folded_layers(
     layers,(scale,shift) = [],_norm(None, 1)
     for i,(o,after) in enumerate(zip(stages, [*stages[1:], None], strict=True), 1):
         weight = o.conv.weight.detach().cpu().double()
-        if o.depth: # with nothing between the two, they are one convolution
-            weight = weight*o.depth.weight.detach().cpu().double()[:,0]
         bias = 0 if o.conv.bias is None else o.conv.bias.detach().cpu().double()
+        if o.depth:
+            layers.append(_each(f'depth{i}', o, scale, shift))
+            scale,shift = _norm(None, len(scale))
         bias = bias + (weight*shift[:,None,None]).sum((1,2,3)) # of the batch norm before
         weight = weight*scale[:,None,None]
         if after is None:
@@ -75,7 +83,8 @@ def folded_layers(
         numbers = [v.float() for v in (weight, bias, *own)]
         if not all(v.isfinite().all() for v in numbers):
             raise InputError(f'this network cannot be exported: convolution {i} has weights that are not all numbers')
-        layers.append(Layer(f'conv{i}', o.size, o.average, *numbers[:2], o.padding, o.relu,
+        size,padding = (layers[-1].out,0) if o.depth else (o.size,o.padding)
+        layers.append(Layer(f'conv{i}', size, o.average, *numbers[:2], padding, o.relu,
                             *(numbers[2:] if stays else (None,None)), o.pool))
     return layers
 
@@ -96,7 +105,7 @@ def layer_input(o:Layer, x:Tensor) -> Tensor:
 
 def run_layer(o:Layer, x:Tensor) -> Tensor:
     "What a layer makes of `layer_input`."
-    x = F.conv2d(x, o.weight, o.bias, padding=o.padding)
+    x = F.conv2d(x, o.weight, o.bias, padding=o.padding, groups=len(o.bias) if o.each else 1)
     x = x.relu() if o.relu else x
     x = x if o.scale is None else x*o.scale[:,None,None]+o.shift[:,None,None]
     return F.max_pool2d(x, 2) if o.pool else x
@@ -127,7 +136,7 @@ def int8_layers(
         if o.average:
             mean = before/(o.side**2*_scales(x))
             before = _scales(x)
-        weight = o.weight*before[:,None,None]
+        weight = o.weight*(before[:,None,None,None] if o.each else before[:,None,None])
         step = _scales(weight.transpose(0, 1))
         x = run_layer(o, x)
         after = _scales(x) if i+1 < len(layers) else torch.ones(len(o.bias))
@@ -135,6 +144,6 @@ def int8_layers(
         early = torch.ones_like(after) if o.scale is not None else after
         left = (None,None) if o.scale is None else (o.scale/after, o.shift/after)
         out.append(Int8Layer(o.name, o.side, o.average, (weight/step[:,None,None,None]).round(), o.bias/early,
-                             o.padding, o.relu, *left, o.pool, step/early, mean))
+                             o.padding, o.relu, *left, o.pool, o.each, step/early, mean))
         before = after
     return float(first[0]), out

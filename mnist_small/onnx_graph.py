@@ -109,7 +109,7 @@ def _add_layer(g:_Graph, o:Layer, x:str) -> str: # Name of what it makes of `x`
     "The nodes of a layer."
     x = g.add('GlobalAveragePool', f'{o.name}_mean', x) if o.average else x
     weight,bias = g.constant(f'{o.name}_weight', o.weight.numpy()),g.constant(f'{o.name}_bias', o.bias.numpy())
-    x = g.add('Conv', o.name, x, weight, bias, pads=[o.padding]*4)
+    x = g.add('Conv', o.name, x, weight, bias, pads=[o.padding]*4, **(dict(group=len(o.bias)) if o.each else {}))
     x = g.add('Relu', f'{o.name}_relu', x) if o.relu else x
     if o.scale is not None:
         x = g.add('Mul', f'{o.name}_scaled', x, o.scale[:,None,None].numpy())

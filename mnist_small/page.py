@@ -33,7 +33,7 @@ def page_network(
     "A network as network.js takes it."
     moments = None if moment_norm is None else dict(spread=TARGET_SPREAD, power=moment_norm, stretch=STRETCH)
     shapes = [{'in':o.weight.shape[1], 'out':o.weight.shape[0], 'kernel':o.weight.shape[-1], 'side':o.side,
-               'padding':o.padding, **{k:1 for k in ('average', 'relu', 'pool') if getattr(o, k)},
+               'padding':o.padding, **{k:1 for k in ('average', 'relu', 'pool', 'each') if getattr(o, k)},
                **({} if o.scale is None else dict(scaled=1))} for o in layers]
     arrays = [v for o in layers for v in (o.weight, o.bias, o.scale, o.shift) if v is not None]
     steps,weights = packed(arrays)

@@ -84,14 +84,15 @@ function pooled(v, channels, side) { // the greatest of each 2x2
 function convolved(l, v) {
   if (l.average) v = averages(v, l.in);
   const before = l.average ? 1 : l.side, wide = before + 2*l.padding, side = wide - l.kernel + 1;
-  const from = l.padding ? bordered(v, l.in, before, l.padding) : v, out = new Float32Array(l.out*side*side);
+  const channels = l.each ? l.out : l.in, from = l.padding ? bordered(v, channels, before, l.padding) : v;
+  const out = new Float32Array(l.out*side*side);
   for (let channel = 0, w = 0; channel < l.out; channel++) {
     const sum = out.subarray(channel*side*side, (channel + 1)*side*side).fill(l.bias[channel]);
     for (let c = 0; c < l.in; c++)
       for (let k = 0; k < l.kernel; k++)
         for (let j = 0; j < l.kernel; j++, w++)
           for (let y = 0, i = 0, weight = l.weight[w]; y < side; y++)
-            for (let x = 0, at = (c*wide + y + k)*wide + j; x < side; x++) sum[i++] += weight*from[at + x];
+            for (let x = 0, at = ((l.each ? channel : c)*wide + y + k)*wide + j; x < side; x++) sum[i++] += weight*from[at + x];
     for (let i = 0; i < sum.length; i++) {
       if (l.relu) sum[i] = Math.max(sum[i], 0);
       if (l.scale) sum[i] = sum[i]*l.scale[channel] + l.shift[channel];
