@@ -3,7 +3,7 @@
 nbdev's own command for this calls Quarto, which is not in Python's package registries. Here markdown is taken as it is,
 code cells become fenced blocks, and their text outputs follow as blocks of their own. Links, which start from the
 notebook's folder there, start from the root here. Cells marked `#| hide` are left out, and the code of those marked
-`#| echo: false`.
+`#| echo: false`. `--results` first has those cells say anew what results/ says, and draws the picture beside them.
 """
 import argparse, json, posixpath, re, sys
 from pathlib import Path
@@ -43,11 +43,29 @@ def readme(notebook:Path) -> str:
     return '\n\n'.join([head, *parts]) + '\n'
 
 
+def refresh(notebook:Path):
+    "Draw the picture of all seeds, and run the cells whose outputs the README shows."
+    from execnb.nbio import read_nb, write_nb
+    from execnb.shell import CaptureShell
+    from mnist_small.evidence import plot_seeds
+    names = *[f'iteration{i}' for i in (1, 2, 3)], 'fewest', 'best'
+    plot_seeds([ROOT/'results'/f'{o}.csv' for o in names]).savefig(notebook.parent/'seeds.png', dpi=110)
+    shell,nb = CaptureShell(path=notebook.parent),read_nb(notebook)
+    code = [o for o in nb.cells if o.cell_type == 'code']
+    for o in code[:1]+[o for o in code if o.source.startswith('#| echo: false')]: # the first one imports
+        shell.cell(o)
+    write_nb(nb, notebook)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('--check', action='store_true', help='write nothing; exit with 1 if README.md says something else')
-    text,file = readme(ROOT/'nbs'/'index.ipynb'),ROOT/'README.md'
-    if not p.parse_args().check:
+    p.add_argument('--results', action='store_true', help='first say anew what results/ says, and draw it')
+    args,notebook,file = p.parse_args(),ROOT/'nbs'/'index.ipynb',ROOT/'README.md'
+    if args.results:
+        refresh(notebook)
+    text = readme(notebook)
+    if not args.check:
         file.write_text(text, encoding='utf-8')
     elif file.read_text(encoding='utf-8') != text:
         sys.exit('README.md differs from nbs/index.ipynb: run python docs/readme.py')
