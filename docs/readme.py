@@ -5,7 +5,7 @@ code cells become fenced blocks, and their text outputs follow as blocks of thei
 notebook's folder there, start from the root here. Cells marked `#| hide` are left out, and the code of those marked
 `#| echo: false`. `--results` first has those cells say anew what results/ says, and draws the picture beside them.
 """
-import argparse, json, posixpath, re, sys
+import argparse, json, os, posixpath, re, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,10 +50,13 @@ def refresh(notebook:Path):
     from mnist_small.evidence import plot_seeds
     names = *[f'iteration{i}' for i in (1, 2, 3)], 'fewest', 'best'
     plot_seeds([ROOT/'results'/f'{o}.csv' for o in names]).savefig(notebook.parent/'seeds.png', dpi=110)
-    shell,nb = CaptureShell(path=notebook.parent),read_nb(notebook)
+    shell,nb = CaptureShell(),read_nb(notebook)
+    os.chdir(notebook.parent)
     code = [o for o in nb.cells if o.cell_type == 'code']
     for o in code[:1]+[o for o in code if o.source.startswith('#| echo: false')]: # the first one imports
         shell.cell(o)
+        if shell.exc:
+            raise shell.exc
     write_nb(nb, notebook)
 
 
