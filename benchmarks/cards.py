@@ -111,7 +111,7 @@ def card(name:str) -> str:
         f'`{told["command"]}`: {told["epochs"]} epochs, seed {told["seed"]}, batches of {recipe["bs"]}, '
         f'{recipe["opt"]}, learning rate {recipe["lr"]:g}. Images: '
         f'{", ".join(f"{k} {v:g}" for k,v in changed.items()) or "as they are"}.' +
-        (f' Beside the labels, probabilities of `{recipe["teacher"]}` were learned.' if recipe.get('teacher') else ''), '',
+        (f' Beside the labels it learned what `{recipe["teacher"]}` says.' if recipe.get('teacher') else ''), '',
         '## How well it reads', '',
         f'These weights: {100*told["accuracy"]:.2f} % of MNIST\'s test images. {sweep(name)}', *strangers(name), '',
         '## Probabilities', '', *calibration(name), '',

@@ -50,6 +50,7 @@ def _norm(norm, channels:int) -> tuple: # Scale and shift, (channels,) each
     scale = weight/(var+norm.eps).sqrt()
     return scale, bias-mean*scale
 
+# %% ../nbs/03c_folding.ipynb #fold7each
 def _each(name:str, o, scale:Tensor, shift:Tensor) -> Layer:
     "The first convolution of a separable stage; `scale` and `shift` are what is left of the batch norm before."
     weight = o.depth.weight.detach().cpu().double()
