@@ -93,7 +93,7 @@ def _go_on(path:str, data:str, **asked):
 # %% ../nbs/16_cli.ipynb #91463d2e
 @command
 def mnist_small_train(
-    iteration:str=None, # Which network and recipe: 1, 2, 3, sprint or reader (default: 3)
+    iteration:str=None, # Network and recipe: 1, 2, 3, sprint, reader, fewest or best (default: 3)
     epochs:int=None, # How many epochs to train (default: the recipe's)
     seed:int=None, # Decides the first weights and all that is random in training (default: 0)
     data:str='auto', # auto, mnist, digits, or a folder with the four MNIST files
@@ -154,7 +154,7 @@ def mnist_small_report(
 # %% ../nbs/16_cli.ipynb #15ebdc4c
 @command
 def mnist_small_sweep(
-    iteration:str='3', # Which network and recipe: 1, 2, 3, sprint or reader
+    iteration:str='3', # Network and recipe: 1, 2, 3, sprint, reader, fewest or best
     seeds:str='0-19', # Which seeds: 0-19, or 0-4,7
     jobs:int=None, # How many runs beside each other (default: 2, with --scheduler one for each worker)
     threads:int=1, # How many threads each of them has
