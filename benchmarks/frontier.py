@@ -1,4 +1,4 @@
-"""Accuracy against parameters: networks from 1,000 to 8,000 parameters, trained with several seeds each.
+"""Accuracy against parameters: networks from 700 to 8,000 parameters, trained with several seeds each.
 
     python -m benchmarks.frontier train --data DIR --csv results/frontier.csv
     python -m benchmarks.frontier draw --csv results/frontier.csv --out nbs/explanations/frontier.png
@@ -181,7 +181,7 @@ def draw(args):
     ax.plot([], [], 'o', color='C0', label='networks of the package, mean ± standard deviation')
     ax.plot([], [], 's', color='#6a9cc8', label='others, trained in the same way, five seeds each')
     ax.plot([], [], 'x', color='C1', label='public claims, each run')
-    ax.set(xlabel='parameters', ylabel='test accuracy in the last epoch, %', xlim=(800, 8200))
+    ax.set(xlabel='parameters', ylabel='test accuracy in the last epoch, %', xlim=(600, 8200))
     ax.grid(alpha=.3)
     ax.legend(loc='lower right', fontsize=9)
     fig.savefig(args.out, dpi=110)

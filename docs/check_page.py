@@ -3,11 +3,11 @@
 The page is the one that `export_model` writes. Needs the extra `docs`, and a Chromium on the PATH or named by the
 variable CHROMIUM.
 """
-import base64, os, shutil, sys, tempfile, zlib
+import base64, os, sys, tempfile, zlib
 from pathlib import Path
 
 import numpy as np
-from check import ARGS
+from check import ARGS, chromium
 from mnist_small.answer import read_digit, read_digits
 from mnist_small.export import export_model, packaged_script
 from mnist_small.files import InputError
@@ -373,12 +373,12 @@ def check_keyboard(page) -> list:
     return wrong
 
 
-def check_widths(chromium, address:str) -> list:
+def check_widths(browser, address:str) -> list:
     "Where something lies outside of the page."
     wrong = []
     for width in WIDTHS:
         for scheme in ('light', 'dark'):
-            page = chromium.new_page(viewport=dict(width=width, height=900), color_scheme=scheme)
+            page = browser.new_page(viewport=dict(width=width, height=900), color_scheme=scheme)
             page.goto(address)
             page.locator('.samples button').nth(4).click()
             out = page.evaluate('''() => [document.documentElement,
@@ -399,29 +399,26 @@ def watched(context, wrong:list, asked:list):
     return page
 
 
-def check_page(chromium, file:Path) -> list:
+def check_page(browser, file:Path) -> list:
     "What is wrong with the page in a file."
     address,wrong,asked = file.as_uri(),[],[]
     for check in (check_drawing, check_keyboard):
-        context = chromium.new_context(has_touch=True, viewport=dict(width=900, height=700))
+        context = browser.new_context(has_touch=True, viewport=dict(width=900, height=700))
         page = watched(context, wrong, asked)
         page.goto(address)
         wrong += check(page)
         context.close()
     wrong += [f'asks for {o}' for o in asked if o != address and not o.startswith('data:')]
-    return wrong+check_widths(chromium, address)
+    return wrong+check_widths(browser, address)
 
 
 def main():
-    browser = os.environ.get('CHROMIUM') or shutil.which('chromium') or shutil.which('chromium-browser')
-    if not browser:
-        sys.exit('no Chromium found: install it, or name it with CHROMIUM')
     wrong = []
     with tempfile.TemporaryDirectory() as tmp, sync_playwright() as p:
         file = export_model('reader', Path(tmp)/'reader.html')
-        with p.chromium.launch(executable_path=browser, args=ARGS) as chromium:
-            wrong += check_page(chromium, file)
-            page = chromium.new_page()
+        with p.chromium.launch(executable_path=chromium(), args=ARGS) as browser:
+            wrong += check_page(browser, file)
+            page = browser.new_page()
             load_script(page, packaged_script(packaged_names()))
             wrong += check_probabilities(page)
             load_script(page, file.read_text(encoding='utf-8').split('<script type="module">')[1].split('</script>')[0])

@@ -101,7 +101,7 @@ def mnist_small_train(
     compile:str=None, # Compile the network: kernels, torch (torch.compile), off, or auto, where it pays (default)
     resume:str=None, # Folder of a run that was cut off: train it to its end, as it was begun
 ):
-    "Train one of the three networks on MNIST and check it against the target of 99.4 %."
+    "Train one of the networks on MNIST and check it against the target of 99.4 %."
     if resume is not None:
         return _go_on(resume, data, iteration=iteration, epochs=epochs, seed=seed, out=out, compile=compile)
     iteration,seed,compile = [b if a is None else a for a,b in ((iteration, '3'), (seed, 0), (compile, 'auto'))]

@@ -457,7 +457,7 @@ struct Stage {
 
     // The same for a kernel of 1x1: of several channels in and out at a time, as each number is needed for all of them.
     static void mixing_sums(const vec* in, const vec* d, vec* sum) {
-        constexpr int ib = block(CI, 4), ob = WCB > 5 ? block(CO, 5) : WCB;
+        constexpr int ib = block(CI, 4), ob = block(CO, REGISTERS/ib - 1);
         for (int h0 = 0; h0 < OH; h0 += ROWS) {
             int h1 = h0+ROWS < OH ? h0+ROWS : OH;
             for (int c = 0; c < CI; c += ib)
