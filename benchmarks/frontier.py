@@ -1,17 +1,17 @@
-"""Accuracy against parameters: networks from 700 to 8,000 parameters, trained with several seeds each.
+"""Accuracy against parameters: networks from 1,000 to 8,000 parameters, trained with several seeds each.
 
     python -m benchmarks.frontier train --data DIR --csv results/frontier.csv
-    python -m benchmarks.frontier draw --csv results/frontier.csv --out nbs/explanations/frontier.png
+    python -m benchmarks.frontier draw --csv results/frontier.csv --out nbs/frontier.png
 
 A network is written as its layers: `8` is a convolution of 3×3 that gives 8 channels, `s16` a separable one that gives
 16, `s16p` one with zeros around its input, `|` a max-pooling; at the end the image is averaged and a convolution of 1×1
 gives the classes, or, with `2x2`, one of 2×2 does. `--valid holdout` trains on five sixths of the training images and
 validates on the others, to choose by; `--networks` and `--change` name other networks and other hyper-parameters than
 those of the picture. `--teacher` trains another network first, by recipe 3 on the same images, whose probabilities are
-learned as `soft_share` and `softness` say; without it no network has a teacher.
+learned as `soft_share` and `softness` say, in place of the recipe's own teacher; with `none` there is no teacher.
 
     python -m benchmarks.frontier train --valid holdout --recipe 3 --networks '8 s16 | s24 s24 | s24' \
-        --change 'max_rotate=3,max_shift=.02,max_scale=.02,max_shear=1' --seeds 0-1
+        --teacher none --change 'max_rotate=3,max_shift=.02,max_scale=.02,max_shear=1' --seeds 0-1
 """
 import argparse
 import csv
@@ -23,13 +23,12 @@ import sys
 from pathlib import Path
 
 NETWORKS = {
-    's8': ('fewest', '6 s8 | s8 s8 | s8'), 's12': ('fewest', '6 s12 | s12 s12 | s12'),
-    's16': ('fewest', '8 s16 | s16 s16 | s16'), 's24': ('fewest', '8 s16 | s24 s24 | s24'),
-    's32': ('best', '12 s32 | s32 s32 | s32'), '4-8': ('fewest', '4 8 | 8 8 | 8 2x2'),
+    's12': ('fewest', '6 s12 | s12 s12 | s12'), 's16': ('fewest', '8 s16 | s16 s16 | s16'),
     '5-10': ('fewest', '5 10 | 10 10 | 10 2x2'), '8-15': ('best', '8 15 | 15 15 | 15 2x2')}
-"By name: the recipe that it is trained by, and its layers. Those of the package come from their own sweeps."
-SWEEPS = dict(iteration3='model 3', fewest='fewest', best='best')
-"In results/: the package's own, by the name that the picture gives them."
+"By name: the recipe that it is trained by, and its layers. Others come from sweeps of their own."
+SWEEPS = {'iteration1':'iteration 1', 'iteration2':'iteration 2', 'iteration3':'iteration 3', 'fewest':'fewest',
+          'best':'best', 'tried/fewest-2826':'s24'}
+"In results/: the package's own, by the name that the picture gives them, and one that was trained before `fewest`."
 CLAIMS = {3130:[99.45], 3762:[99.52, 99.33, 99.30, 99.41], 4392:[99.46], 4838:[99.41], 4968:[99.42], 5340:[99.55],
           7510:[99.55]}
 "Parameters, and the last epoch's accuracy of each run, from logs of public repositories: the smallest and the best."
@@ -83,15 +82,17 @@ def train(task:tuple) -> dict: # A row
     from mnist_small.recipes import changed_recipe, get_recipe
     from mnist_small.soft_targets import SoftTargets
     from safetensors.torch import load
-    recipe,cbs = changed_recipe(changed_recipe(get_recipe(recipe), 'teacher=None'), change),[]
+    recipe,cbs = changed_recipe(get_recipe(recipe), change),[]
+    if teacher is not None:
+        recipe = changed_recipe(recipe, 'teacher=None')
     if teacher:
         net = network(teacher[0])
         net.load_state_dict(load(teacher[1]))
         cbs.append(SoftTargets(net, recipe.softness))
     learn = learned(layers, recipe, seed, data, valid, cbs)
     last = [round(o['accuracy'], 4) for o in learn.training_log.history[-3:]]
-    return dict(layers=layers, seed=seed, parameters=num_params(learn.model),
-                **dict(zip(LAST_ACCURACIES, last, strict=True)))
+    return dict(layers=layers, teacher=teacher[0] if teacher else recipe.teacher or '', seed=seed,
+                parameters=num_params(learn.model), **dict(zip(LAST_ACCURACIES, last, strict=True)))
 
 
 def trained(args) -> list: # Of rows
@@ -101,7 +102,9 @@ def trained(args) -> list: # Of rows
              for o in chosen}
     first,_,last = args.seeds.partition('-')
     seeds,teacher = range(int(first), int(last or first)+1),None
-    if args.teacher:
+    if args.teacher == 'none':
+        teacher = False
+    elif args.teacher:
         from mnist_small.recipes import RECIPES
         from safetensors.torch import save
         learn = learned(args.teacher, RECIPES[3], 0, args.data, args.valid)
@@ -114,8 +117,7 @@ def trained(args) -> list: # Of rows
     rows = []
     with multiprocessing.get_context('spawn').Pool(args.jobs) as pool:
         for (name,task),row in zip(zip(names, tasks, strict=True), pool.imap(train, tasks), strict=True):
-            rows.append(dict(network=name, recipe=task[1], change=args.change, teacher=args.teacher or '',
-                             valid=args.valid, **row))
+            rows.append(dict(network=name, recipe=task[1], change=args.change, valid=args.valid, **row))
             print(name, row['seed'], f"{row['parameters']:,}", f"{100*row['accuracy_last']:.2f}", flush=True)
             if args.csv:
                 write(args, rows)
@@ -161,29 +163,31 @@ def points(file:Path) -> dict: # By name: parameters, and the last accuracy of e
 def draw(args):
     "The picture of the frontier."
     from matplotlib.figure import Figure
-    fig = Figure((7, 4.4), layout='constrained')
+    fig = Figure((5.4, 6.2), layout='constrained')
     ax = fig.subplots()
-    found = points(args.csv)
-    for name,(params,last) in found.items():
-        own = name in SWEEPS.values()
-        mean,spread = statistics.mean(last),statistics.stdev(last)
-        ax.errorbar(params, mean, spread, fmt='o' if own else 's', ms=8 if own else 5, capsize=3, zorder=3,
-                    color='C0' if own else '#6a9cc8')
-        below = mean < 99.3 or name in ('4-8', '8-15', 's16')
-        ax.annotate(f'{name}, {len(last)} seeds' if own else name, (params, mean), xytext=(7, -12 if below else 6),
-                    textcoords='offset points', fontsize=9, weight='bold' if own else None)
+    for name,(params,last) in points(args.csv).items():
+        own,separable = name in SWEEPS.values() and name != 's24',name[0] == 's' or name in ('fewest', 'best')
+        colour,mean,spread = 'C0' if separable else 'C2',statistics.mean(last),statistics.stdev(last)
+        ax.errorbar(params, mean, spread, fmt='o' if own else 's', ms=8 if own else 5, capsize=3,
+                    zorder=3, color=colour)
+        if own:
+            beside = params > 7900 # two that are close to each other and to the edge
+            ax.annotate(f'{name}: {params:,}', (params, mean if beside else mean+spread), fontsize=9, weight='bold',
+                        xytext=(-9, -3) if beside else (20, 5), textcoords='offset points', color=colour, ha='right')
     for params,runs in CLAIMS.items():
-        ax.plot([params]*len(runs), runs, 'x', color='C1', ms=6, zorder=2)
-        ax.annotate(f'{params:,}: {len(runs)} seed{"s"*(len(runs) > 1)}', (params, max(runs)), xytext=(0, 5),
-                    textcoords='offset points', fontsize=9, color='#a04a00', ha='center')
+        ax.plot([params]*len(runs), runs, 'x', color='C1', ms=6, zorder=4)
+        ax.annotate(f'{len(runs)}', (params, min(runs)), xytext=(0, -12), textcoords='offset points', fontsize=9,
+                    color='#a04a00', ha='center')
     ax.axhline(99.4, color='grey', lw=1, ls='--')
-    ax.annotate('target', (8000, 99.4), fontsize=9, color='#555', ha='right', va='bottom')
-    ax.plot([], [], 'o', color='C0', label='networks of the package, mean ± standard deviation')
-    ax.plot([], [], 's', color='#6a9cc8', label='others, trained in the same way, five seeds each')
-    ax.plot([], [], 'x', color='C1', label='public claims, each run')
-    ax.set(xlabel='parameters', ylabel='test accuracy in the last epoch, %', xlim=(600, 8200))
+    ax.annotate('target', (650, 99.4), fontsize=9, color='#555', va='bottom')
+    for style,colour,what in (('o', 'C0', 'of the package, separable: 20 seeds'),
+                              ('o', 'C2', 'of the package, plain: 20 seeds'),
+                              ('s', 'C0', 'others, separable: 5 seeds or more'), ('s', 'C2', 'others, plain: 5 seeds'),
+                              ('x', 'C1', 'public claims, with their number of runs')):
+        ax.plot([], [], style, color=colour, label=what)
+    ax.set(xlabel='parameters', ylabel='test accuracy in the last epoch, %', xlim=(600, 8300))
     ax.grid(alpha=.3)
-    ax.legend(loc='lower right', fontsize=9)
+    fig.legend(loc='outside lower center', fontsize=9)
     fig.savefig(args.out, dpi=110)
 
 
@@ -194,7 +198,7 @@ def main():
     p.add_argument('--networks', help='names or layers, separated by commas (default: those of the picture)')
     p.add_argument('--recipe', help="for all of them (default: each network's own, or fewest)")
     p.add_argument('--change', default='', help='hyper-parameters that differ from it, as for mnist_small_train')
-    p.add_argument('--teacher', help='layers of a network that is trained first, with seed 0')
+    p.add_argument('--teacher', help='layers of one that is trained first, with seed 0; or none')
     p.add_argument('--seeds', default='0-4', help='(default: %(default)s)')
     p.add_argument('--valid', choices=('test', 'holdout'), default='test', help='images to validate on (default: test)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')

@@ -268,7 +268,8 @@ def main():
     parser.add_argument('networks', nargs='*', help='packaged weights or run folders (default: reader)')
     parser.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     parser.add_argument('--digits', type=int, default=1000, help='pictures of each kind (default: %(default)s)')
-    parser.add_argument('--split', choices=('test', 'train'), default='test', help='which images (default: test)')
+    parser.add_argument('--split', choices=('test', 'holdout'), default='test',
+                        help='to report, or to choose by: those held out of the training images (default: test)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--json', type=Path, help='also write the results to this file')
     parser.add_argument('--draw', type=Path, metavar='PNG', help='only draw one of each kind, with what is made of it')
@@ -276,8 +277,11 @@ def main():
     from mnist_small.images import load_images
     from mnist_small.read import prepare_digit
     images = load_images(args.data)
-    x,y = (images.x_test,images.y_test) if args.split == 'test' else (images.x_train,images.y_train)
-    x,y = x.numpy(),y.numpy()
+    x,y = images.x_test.numpy(),images.y_test.numpy()
+    if args.split == 'holdout':
+        from mnist_small.loader import mnist_dls
+        held = mnist_dls(images=images, valid='holdout').valid.dataset
+        x,y = held.x.numpy(),held.y.numpy()
     if args.draw:
         return draw_sheet(args.draw, x, prepare_digit, args.seed)
     networks = {Path(o).name:network(o) for o in args.networks or ['reader']}

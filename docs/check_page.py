@@ -60,7 +60,8 @@ def hand(rng, samples:list, h:int, w:int, size:float, at, shake:float=0., slant:
 
 def plain(rng, samples:list) -> np.ndarray:
     "A drawing of one kind of hand or another: 0 for paper to 255 for ink."
-    h,w = rng.choice([(168,168), (168,168), (224,224), (280,280), (150,260), (90,70), (48,48), (700,500)])
+    h,w = rng.choice([(168,168), (168,168), (224,224), (280,280), (150,260), (90,70), (48,48), (30,30), (24,36),
+                      (700,500)])
     kind,least = rng.integers(6),min(h, w)
     size,shake,slant,radius = rng.uniform(.4, .75)*least,0.,rng.normal(0, .15),rng.uniform(.02, .04)*least
     at = np.array([w, h])/2+rng.normal(0, .04, 2)*least

@@ -12,7 +12,8 @@ SHOWN = 'reader', 3, 2, 1, 'sprint' # the first is shown at first
 def write_reader(folder:Path):
     "Both files."
     from mnist_small.export import export_model, packaged_script
-    (folder/'reader.js').write_text(packaged_script(SHOWN), encoding='utf-8')
+    script = f'(() => {{\n"use strict";\n{packaged_script(SHOWN)}}})();\n' # not a module: those do not load from a disk
+    (folder/'reader.js').write_text(script, encoding='utf-8')
     export_model(SHOWN[0], folder/'reader.html', force=True)
 
 

@@ -47,17 +47,22 @@ def shrunk(
 
 # %% ../nbs/01b_ink.ipynb #ink00009
 def enlarged(
-    a:np.ndarray, # (h,w), 0 or more
-    f:int # 1: as it is
+    a:np.ndarray, # (h,w), 0 or more; 0 to 255 if `sharp`
+    f:int, # 1: as it is
+    sharp:bool=False # Along Catmull and Rom's cubics, not in straight lines
 ) -> np.ndarray: # (h*f,w*f)
-    "An image enlarged by bilinear interpolation."
+    "An image enlarged, by interpolation between the centres of pixels."
+    n = 2*f
     for axis in (0, 1):
         a = np.moveaxis(a, axis, 0)
-        at = 2*np.arange(len(a)*f)+1-f # the place of each new row, in units of 1/(2*f)
-        i = at//(2*f)
-        part = (at-i*2*f)[:,None]
-        a = np.moveaxis(a[i.clip(0)]*(2*f-part)+a[(i+1).clip(None, len(a)-1)]*part, 0, axis)
-    return a//(4*f*f)
+        at = 2*np.arange(len(a)*f)+1-f # the place of each new row, in units of 1/n
+        i = at//n
+        t = (at-i*n)[:,None]
+        weights = {0:n-t, 1:t} # of the rows before and after
+        if sharp:
+            weights = {-1:t*(n-t)*(t-n), 0:3*t**3-5*n*t*t+2*n**3, 1:t*(n*n+4*n*t-3*t*t), 2:t*t*(t-n)}
+        a = np.moveaxis(sum(a[(i+k).clip(0, len(a)-1)]*w for k,w in weights.items()), 0, axis)
+    return (a//(2*n**3)**2).clip(0, 255) if sharp else a//n**2
 
 def box_mean(
     a:np.ndarray, # (h,w)

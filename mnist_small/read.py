@@ -45,12 +45,12 @@ def frame_digit(
         return ink.astype(np.uint8)
     x0,y0,x1,y1 = mask_box(ink > 0)
     larger = -(-40//max(x1-x0, y1-y0))
-    ink = enlarged(ink[y0:y1,x0:x1], larger)
+    ink = enlarged(ink[y0:y1,x0:x1], larger, sharp=True)
     h,w = ink.shape
     rows,columns = [max(1, (40*o+max(h, w))//(2*max(h, w))) for o in (h, w)]
     ink = (_averaged(_averaged(ink, rows).T, columns).T+h*w//2)//(h*w)
-    if larger > 1: # which has made its edges soft
-        ink = ((13*ink-3*(int(ink.max())//2))//10).clip(0, 255)
+    if larger > 1: # which has made its edges a little soft
+        ink = ((11*ink-int(ink.max())//2)//10).clip(0, 255)
     total,*moments = _moments(ink)
     if not total:
         raise InputError('there is too little ink to frame')

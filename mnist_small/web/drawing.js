@@ -5,7 +5,7 @@ import {grid, within} from './ink.js';
 export const SIDE = 168; // rows and columns of the array
 const RADIUS = 5.5; // of the pen
 
-// Where a digit's strokes go, as somebody may write it: points in hundredths of the side, curves through them.
+// A digit's strokes: points in hundredths of the side, with curves through them.
 export const SAMPLES = [
   '52 20,37 28,31 50,38 72,52 80,65 70,69 48,64 28,52 20,46 22',
   '42 32,54 20,54 20,52 50,51 80',

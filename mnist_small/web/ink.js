@@ -1,11 +1,11 @@
-// What finding a digit in a picture is made of, decision by decision as in mnist_small's ink.py: all on integers.
+// Finding a digit in a picture, decision by decision as in mnist_small's ink.py: all on integers.
 // A grid is {h, w, v}: v holds h*w whole numbers, row by row; a mask's are 0 and 1.
 
 export function grid(h, w, v = new Int32Array(h*w)) {
   return {h, w, v};
 }
 
-const div = (a, b) => Math.floor(a/b); // exact, because all numbers are whole and below 2**52
+const div = (a, b) => Math.floor(a/b); // exact: whole numbers below 2**52
 export const within = (low, v, high) => Math.min(Math.max(v, low), high);
 
 export function turned({h, w, v}) {
@@ -66,19 +66,23 @@ export function shrunk({w, v}, [x0, y0, x1, y1], k) {
   return changed(out, o => div(o*16, k*k));
 }
 
-// A grid enlarged by bilinear interpolation.
-export function enlarged(a, f) {
+// A grid enlarged in straight lines, or a grid of bytes along Catmull and Rom's cubics.
+export function enlarged(a, f, sharp = false) {
+  const n = 2*f, whole = sharp ? 2*n**3 : n;
   for (let axis = 0; axis < 2; axis++) {
-    const out = grid(a.w, a.h*f); // turned round, so that the second turn sets it right again
+    const out = grid(a.w, a.h*f, new Float64Array(a.w*a.h*f)); // turned round
     for (let row = 0; row < out.w; row++) {
-      const at = 2*row + 1 - f, i = div(at, 2*f), part = at - i*2*f; // in units of 1/(2*f)
-      const above = Math.max(i, 0)*a.w, below = Math.min(i + 1, a.h - 1)*a.w;
-      for (let x = 0; x < a.w; x++)
-        out.v[x*out.w + row] = a.v[above + x]*(2*f - part) + a.v[below + x]*part;
+      const at = 2*row + 1 - f, i = div(at, n), t = at - i*n; // in units of 1/n
+      const weights = sharp
+        ? [t*(n - t)*(t - n), 3*t**3 - 5*n*t*t + 2*n**3, t*(n*n + 4*n*t - 3*t*t), t*t*(t - n)] : [0, n - t, t, 0];
+      weights.forEach((weight, k) => {
+        const from = within(0, i + k - 1, a.h - 1)*a.w;
+        for (let x = 0; x < a.w; x++) out.v[x*out.w + row] += a.v[from + x]*weight;
+      });
     }
     a = out;
   }
-  return changed(a, o => div(o, 4*f*f));
+  return changed(a, o => within(0, div(o, whole*whole), sharp ? 255 : Infinity));
 }
 
 // The mean around each pixel, of (2*r+1)**2 pixels, or fewer at the border.
@@ -99,7 +103,7 @@ export function boxMean(a, r) {
 // ---- Paper
 
 // The greatest value, or the least, in a window of 2*r+1 along each row; the result is turned round.
-// Blocks of the window's length are looked through from both ends: each window is the end of one and the start of one.
+// Blocks as long as the window are looked through from both ends, which meet in each window.
 function extremesAlong({h, w, v}, r, least) {
   const n = 2*r + 1, wide = Math.ceil((w + 2*r)/n)*n, out = grid(w, h), sign = least ? -1 : 1;
   const line = new Int32Array(wide), from = new Int32Array(wide), to = new Int32Array(wide);
@@ -140,7 +144,7 @@ function ranked(counts, i) { // the i-th number in rising order
   return value;
 }
 
-// The mean of the upper class by Otsu's method, on 256 steps, of the numbers above `noise`; their products need BigInt.
+// The mean of the upper class by Otsu's method, on 256 steps, above `noise`; the products need BigInt.
 export function otsuLevel(counts, noise) {
   const most = counts.length - 1, steps = new Array(256).fill(0), step = o => div(o*255, most);
   let n = 0, total = 0, best = 0n, size = 1n, at = -1, below = 0, moment = 0, sum = 0, upper = 0;
@@ -265,7 +269,7 @@ function boxes(labels, n) { // around each number below n that a grid holds
 
 export const maskBox = mask => boxes(mask, 2)[1];
 
-// The parts of a mask, diagonal neighbours connected: labels from 1 on in the order of rows, and the size of each.
+// The parts of a mask, diagonal neighbours connected: labels from 1 on, row by row, and the size of each.
 export function connected({h, w, v}) {
   const labels = grid(h, w), sizes = [0], stack = [];
   for (let i = 0; i < h*w; i++) {
@@ -315,7 +319,7 @@ function enclosed({h, w, v}, i, n) {
   open[0] = 0;
   while (stack.length) {
     const at = stack.pop();
-    for (const next of [at - wide, at + wide, at - 1, at + 1]) // what lies around all is outside, so rows may run on
+    for (const next of [at - wide, at + wide, at - 1, at + 1]) // outside is all around: rows may run on
       if (open[next]) {
         open[next] = 0;
         stack.push(next);

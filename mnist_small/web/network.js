@@ -1,8 +1,8 @@
-// Pixels in, probabilities out: what mnist_small's digit.c does, for a network of `layers` as the page has them.
+// Pixels in, probabilities out, as in mnist_small's digit.c, for `layers` as the page has them.
 
 import {mostOf, within} from './ink.js';
 
-// The numbers of a network put into its layers: in base64, three bytes each, and what 1 stands for in each array.
+// A network's numbers put into its layers: base64, three bytes each, and what 1 stands for in each array.
 export function unpacked(network) {
   const bytes = atob(network.weights), view = new DataView(new ArrayBuffer(4)), steps = [...network.steps];
   let at = 0;
@@ -20,8 +20,7 @@ export function unpacked(network) {
   return {...network, layers};
 }
 
-// The map that sets a digit upright, and brings its spread nearer to the usual: from places in the result to places in
-// the picture.
+// The map that sets a digit upright, its spread nearer to the usual: from the result's places to the picture's.
 function evenOut(pixels, {spread, power, stretch}) {
   let n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0, syy = 0;
   for (let i = 0; i < 784; i++) {

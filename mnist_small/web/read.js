@@ -50,11 +50,11 @@ function averaged({h, w, v}, n) {
 export function frameDigit(ink) {
   if (isFramed(ink)) return ink;
   const box = inkBox(ink), larger = Math.ceil(40/boxSide(box));
-  ink = enlarged(cropped(ink, box), larger);
+  ink = enlarged(cropped(ink, box), larger, true);
   const {h, w} = ink, side = Math.max(h, w);
   const [rows, columns] = [h, w].map(o => Math.max(1, Math.floor((40*o + side)/(2*side))));
   const small = averaged(averaged(ink, rows), columns).v.map(o => Math.floor((o + Math.floor(h*w/2))/(h*w)));
-  const half = Math.floor(mostOf(small)/2), sharper = o => Math.floor((13*o - 3*half)/10);
+  const half = Math.floor(mostOf(small)/2), sharper = o => Math.floor((11*o - half)/10);
   const made = grid(rows, columns, larger > 1 ? small.map(o => within(0, sharper(o), 255)) : small);
   const [total, sums] = moments(made);
   if (!total) throw new NoDigit('there is too little ink to frame');

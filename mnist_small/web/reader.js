@@ -1,4 +1,4 @@
-// The element <digit-reader>: a surface to draw on, and what a network makes of what is drawn, while it is drawn.
+// The element <digit-reader>: a surface to draw on, and what a network makes of that.
 
 import {grid, within} from './ink.js';
 import {NoDigit, digitSteps} from './read.js';
@@ -42,7 +42,7 @@ function tiled({channels, side, maps}) {
 const percent = p => `${(100*p).toFixed(1)}\u00a0%`;
 
 export class DigitReader extends HTMLElement {
-  static networks = []; // as they are in the page
+  static networks = [];
 
   #drawing = new Drawing();
   #pen = {at: [SIDE/2, SIDE/4], down: false, pointer: null};
