@@ -106,6 +106,8 @@ def notebooks():
             yield from long_lines(lines, where)
             if cell['cell_type'] == 'markdown' and swallowed(lines):
                 yield f'{where}: a heading without a blank line before it, which Pandoc takes for text'
+            if cell['cell_type'] == 'markdown' and any(o.startswith('%') for o in lines):
+                yield f'{where}: a line that begins with %, which MyST takes for a comment'
             if any('text/html' in o.get('data', ()) for o in cell.get('outputs', ())):
                 yield f'{where}: has a text/html output'
 
