@@ -8,10 +8,10 @@ A network is written as its layers: `8` is a convolution of 3×3 that gives 8 ch
 gives the classes, or, with `2x2`, one of 2×2 does. `--valid holdout` trains on five sixths of the training images and
 validates on the others, to choose by; `--networks` and `--change` name other networks and other hyper-parameters than
 those of the picture. `--teacher` trains another network first, by recipe 3 on the same images, whose probabilities are
-learned as `soft_share` and `softness` say, in place of the recipe's own teacher; with `none` there is no teacher.
+learned as `soft_share` and `softness` say, in place of the recipe's own teacher; `--change teacher=None` has none.
 
     python -m benchmarks.frontier train --valid holdout --recipe 3 --networks '8 s16 | s24 s24 | s24' \
-        --teacher none --change 'max_rotate=3,max_shift=.02,max_scale=.02,max_shear=1' --seeds 0-1
+        --change 'max_rotate=3,max_shift=.02,max_scale=.02,max_shear=1' --seeds 0-1
 """
 import argparse
 import csv
@@ -27,8 +27,10 @@ NETWORKS = {
     '5-10': ('fewest', '5 10 | 10 10 | 10 2x2'), '8-15': ('best', '8 15 | 15 15 | 15 2x2')}
 "By name: the recipe that it is trained by, and its layers. Others come from sweeps of their own."
 SWEEPS = {'iteration1':'iteration 1', 'iteration2':'iteration 2', 'iteration3':'iteration 3', 'fewest':'fewest',
-          'best':'best', 'tried/fewest-2826':'s24'}
-"In results/: the package's own, by the name that the picture gives them, and one that was trained before `fewest`."
+          'best':'best'}
+"In results/: the package's own, by the name that the picture gives them."
+LADDER = {'tried/fewest-2826':'s24'}
+"In results/: what was trained before `fewest`, as that was."
 CLAIMS = {3130:[99.45], 3762:[99.52, 99.33, 99.30, 99.41], 4392:[99.46], 4838:[99.41], 4968:[99.42], 5340:[99.55],
           7510:[99.55]}
 "Parameters, and the last epoch's accuracy of each run, from logs of public repositories: the smallest and the best."
@@ -83,10 +85,8 @@ def train(task:tuple) -> dict: # A row
     from mnist_small.soft_targets import SoftTargets
     from safetensors.torch import load
     recipe,cbs = changed_recipe(get_recipe(recipe), change),[]
-    if teacher is not None:
-        recipe = changed_recipe(recipe, 'teacher=None')
     if teacher:
-        net = network(teacher[0])
+        recipe,net = changed_recipe(recipe, 'teacher=None'),network(teacher[0])
         net.load_state_dict(load(teacher[1]))
         cbs.append(SoftTargets(net, recipe.softness))
     learn = learned(layers, recipe, seed, data, valid, cbs)
@@ -102,9 +102,7 @@ def trained(args) -> list: # Of rows
              for o in chosen}
     first,_,last = args.seeds.partition('-')
     seeds,teacher = range(int(first), int(last or first)+1),None
-    if args.teacher == 'none':
-        teacher = False
-    elif args.teacher:
+    if args.teacher:
         from mnist_small.recipes import RECIPES
         from safetensors.torch import save
         learn = learned(args.teacher, RECIPES[3], 0, args.data, args.valid)
@@ -153,7 +151,7 @@ def points(file:Path) -> dict: # By name: parameters, and the last accuracy of e
     frame,out = pd.read_csv(file, comment='#'),{}
     for name,rows in frame.groupby('network', sort=False):
         out[name] = int(rows['parameters'].iloc[0]),(100*rows['accuracy_last']).tolist()
-    for stem,name in SWEEPS.items():
+    for stem,name in {**SWEEPS, **LADDER}.items():
         if (file.parent/f'{stem}.csv').exists():
             rows = read_sweep(file.parent/f'{stem}.csv')[1]
             out[name] = int(rows['parameters'].iloc[0]),(100*rows['accuracy_last']).tolist()
@@ -166,7 +164,7 @@ def draw(args):
     fig = Figure((5.4, 6.2), layout='constrained')
     ax = fig.subplots()
     for name,(params,last) in points(args.csv).items():
-        own,separable = name in SWEEPS.values() and name != 's24',name[0] == 's' or name in ('fewest', 'best')
+        own,separable = name in SWEEPS.values(),name[0] == 's' or name in ('fewest', 'best')
         colour,mean,spread = 'C0' if separable else 'C2',statistics.mean(last),statistics.stdev(last)
         ax.errorbar(params, mean, spread, fmt='o' if own else 's', ms=8 if own else 5, capsize=3,
                     zorder=3, color=colour)
@@ -198,7 +196,7 @@ def main():
     p.add_argument('--networks', help='names or layers, separated by commas (default: those of the picture)')
     p.add_argument('--recipe', help="for all of them (default: each network's own, or fewest)")
     p.add_argument('--change', default='', help='hyper-parameters that differ from it, as for mnist_small_train')
-    p.add_argument('--teacher', help='layers of one that is trained first, with seed 0; or none')
+    p.add_argument('--teacher', help='layers of a network that is trained first, with seed 0')
     p.add_argument('--seeds', default='0-4', help='(default: %(default)s)')
     p.add_argument('--valid', choices=('test', 'holdout'), default='test', help='images to validate on (default: test)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')

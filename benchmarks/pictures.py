@@ -209,6 +209,13 @@ def network(name:str) -> Callable: # (n,28,28) uint8 -> (n,10) logits
     return logits
 
 
+def held_out(images) -> tuple: # (n,28,28) and (n,)
+    "The images that are held out of the training images, and their labels."
+    from mnist_small.loader import mnist_dls
+    held = mnist_dls(images=images, valid='holdout').valid.dataset
+    return held.x.numpy(),held.y.numpy()
+
+
 def chosen(kind:Callable, n:int, most:int, seed:int=0) -> np.ndarray: # Of `n` images, the indices of `most`
     "The digits that pictures of a kind are made of."
     return np.random.default_rng([seed, *kind.__name__.encode()]).permutation(n)[:most]
@@ -277,11 +284,7 @@ def main():
     from mnist_small.images import load_images
     from mnist_small.read import prepare_digit
     images = load_images(args.data)
-    x,y = images.x_test.numpy(),images.y_test.numpy()
-    if args.split == 'holdout':
-        from mnist_small.loader import mnist_dls
-        held = mnist_dls(images=images, valid='holdout').valid.dataset
-        x,y = held.x.numpy(),held.y.numpy()
+    x,y = held_out(images) if args.split == 'holdout' else (images.x_test.numpy(),images.y_test.numpy())
     if args.draw:
         return draw_sheet(args.draw, x, prepare_digit, args.seed)
     networks = {Path(o).name:network(o) for o in args.networks or ['reader']}

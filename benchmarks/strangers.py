@@ -12,7 +12,7 @@ import argparse
 import statistics
 from pathlib import Path
 
-from benchmarks.pictures import network
+from benchmarks.pictures import held_out, network
 from benchmarks.turns import report
 
 
@@ -31,9 +31,7 @@ def strangers(data:str, usps:Path|None, split:str='test') -> dict: # Images (n,2
     out,train = {},split == 'train'
     images,digits = load_images(data),load_digits()
     if train:
-        from mnist_small.loader import mnist_dls
-        held = mnist_dls(images=images, valid='holdout').valid.dataset
-        out['MNIST held out'] = held.x.numpy(),held.y.numpy()
+        out['MNIST held out'] = held_out(images)
     else:
         out['MNIST test'] = images.x_test.numpy(),images.y_test.numpy()
     if usps:

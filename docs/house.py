@@ -84,14 +84,14 @@ def long_lines(lines:list, where:str):
             yield f'{where}:{i}: {len(line)} characters, more than {LINE}'
 
 
-def swallowed(lines:list) -> bool:
-    "Whether a heading follows a line that is not blank, outside of code."
-    code = False
-    for before,line in zip(lines, lines[1:], strict=False):
-        code ^= before.startswith('```')
-        if not code and before.strip() and line.startswith('## '):
-            return True
-    return False
+def prose(lines:list) -> list: # Of pairs
+    "Each line outside of code, after the one before it."
+    code,out = False,[]
+    for before,line in zip(['', *lines], lines, strict=False):
+        code ^= line.startswith('```')
+        if not code:
+            out.append((before, line))
+    return out
 
 
 def notebooks():
@@ -104,10 +104,11 @@ def notebooks():
             if len(lines) > CELL:
                 yield f'{where}: {len(lines)} lines, more than {CELL}'
             yield from long_lines(lines, where)
-            if cell['cell_type'] == 'markdown' and swallowed(lines):
-                yield f'{where}: a heading without a blank line before it, which Pandoc takes for text'
-            if cell['cell_type'] == 'markdown' and any(o.startswith('%') for o in lines):
-                yield f'{where}: a line that begins with %, which MyST takes for a comment'
+            for before,line in prose(lines) if cell['cell_type'] == 'markdown' else []:
+                if before.strip() and line.startswith('## '):
+                    yield f'{where}: a heading without a blank line before it, which Pandoc takes for text'
+                if line.startswith('%'):
+                    yield f'{where}: a line that begins with %, which MyST takes for a comment'
             if any('text/html' in o.get('data', ()) for o in cell.get('outputs', ())):
                 yield f'{where}: has a text/html output'
 

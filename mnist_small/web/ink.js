@@ -77,7 +77,7 @@ export function enlarged(a, f, sharp = false) {
         ? [t*(n - t)*(t - n), 3*t**3 - 5*n*t*t + 2*n**3, t*(n*n + 4*n*t - 3*t*t), t*t*(t - n)] : [0, n - t, t, 0];
       weights.forEach((weight, k) => {
         const from = within(0, i + k - 1, a.h - 1)*a.w;
-        for (let x = 0; x < a.w; x++) out.v[x*out.w + row] += a.v[from + x]*weight;
+        if (weight) for (let x = 0; x < a.w; x++) out.v[x*out.w + row] += a.v[from + x]*weight;
       });
     }
     a = out;
