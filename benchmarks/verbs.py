@@ -155,7 +155,7 @@ def run_and_report(b):
     from mnist_small.files import make_run_folder
     from mnist_small.runs import Run, RunRecorder
     run = make_run_folder(b.folder/'run')
-    b.trained(cbs=RunRecorder(run))
+    b.trained(images=b.images, cbs=RunRecorder(run)) # a report is on all of them
     Run(run).model()
     code = 'from mnist_small.cli import mnist_small_report; mnist_small_report()'
     args = [sys.executable, '-c', code, str(run), '--out', str(b.folder/'report'), '--data', b.data]
@@ -163,9 +163,99 @@ def run_and_report(b):
     assert done.returncode == 0, (done.stderr.strip().splitlines() or ['ended without a word'])[-1]
 
 
+def resumed(b):
+    "A training that was cut off ends with the weights of one that was not, if the card adds in the same order."
+    import torch
+    from mnist_small.files import make_run_folder
+    from mnist_small.runs import Run, RunRecorder
+    from torch.nn.utils import parameters_to_vector
+    run = make_run_folder(b.folder/'resumed')
+    with torch.backends.cudnn.flags(deterministic=True):
+        whole,learn = b.learner(seed=1),b.learner(seed=1, cbs=RunRecorder(run))
+        whole.fit_one_cycle(3)
+        def interrupt(i, batch, own=learn.one_batch):
+            if learn.training and learn.epoch == 1:
+                raise KeyboardInterrupt
+            own(i, batch)
+        learn.one_batch = interrupt
+        try:
+            learn.fit_one_cycle(3)
+        except KeyboardInterrupt:
+            pass
+        again = Run(run).resume(b.learner(seed=1))
+    assert torch.equal(*(parameters_to_vector(o.model.parameters()) for o in (whole, again))), 'not the same weights'
+
+
+def compiled(b):
+    "torch.compile: training, then all that sees the network itself."
+    learn = b.trained(compile='torch')
+    assert learn.fast_training.why_not is None, learn.fast_training.why_not
+    learn.get_preds()
+    learn.lr_find(num_it=40)
+    learn.fit(1)
+    learn.validate()
+
+
+def moved(b):
+    "From the card to the CPU and back, between trainings."
+    import torch
+    learn = b.trained()
+    for device in (torch.device('cpu'), b.device):
+        learn.dls.to(device)
+        learn.fit(1, .01, reset_opt=False)
+
+
+def adam(b):
+    from dataclasses import replace
+    from mnist_small.recipes import RECIPES
+    recipe = replace(RECIPES[3], opt='adam', lr=.01)
+    b.trained(recipe=recipe).save('adam')
+    b.learner(recipe=recipe).load('adam').fit_one_cycle(1)
+
+
+def taught(b):
+    "With the probabilities of another network."
+    b.trained(recipe='fewest').validate()
+
+
+def strokes(b):
+    "With strokes made thicker and thinner."
+    b.trained(recipe='reader').validate()
+
+
+def interpretation(b):
+    from fastai.interpret import ClassificationInterpretation
+    o = ClassificationInterpretation.from_learner(b.trained())
+    o.plot_confusion_matrix()
+    o.plot_top_losses(4)
+
+
+def tta(b):
+    b.trained().tta(n=2)
+
+
+def pictures(b):
+    "Pictures are prepared, then read on the card."
+    import numpy as np
+    from PIL import Image
+    picture = Image.fromarray(np.pad(255-np.kron(b.few.x_test[0].numpy(), np.ones((4,4), np.uint8)), 9,
+                                     constant_values=255))
+    learn = b.learner('reader', pretrained=True)
+    assert learn.predict(picture)[0] == str(int(b.few.y_test[0]))
+    learn.get_preds(dl=learn.dls.test_dl([picture]*3))
+
+
+def exported(b):
+    "A network that lies on the card is exported from there."
+    from mnist_small.export import export_model
+    export_model(b.trained().model, b.folder/'exported.safetensors')
+    export_model(b.trained().model, b.folder/'exported.c')
+
+
 VERBS = (plot_loss, lr_find, show_graph, plot_filters, plot_predictions, default_device, get_preds, predict, validate,
          show_results, show_batch, summary, export, to_fp16, save_and_load, interrupted, start_epoch, show_one,
-         reduce_lr, torchscript, user_generator, packaged_weights, run_and_report)
+         reduce_lr, torchscript, user_generator, packaged_weights, run_and_report,
+         resumed, compiled, moved, adam, taught, strokes, interpretation, tta, pictures, exported)
 "What is known to break on cards, each a function of a `Bench`."
 
 

@@ -17,13 +17,18 @@ from torch.optim import optimizer
 
 # %% ../nbs/05b_optimisers.ipynb #3bd3ee50
 def match_layout(
-    state:dict # The state of a torch optimiser: tensors by name, by parameter
+    opt:torch.optim.Optimizer
 ):
-    "Have the tensors in `state` lie in memory as their parameters do."
-    for p,kept in state.items():
-        for k,v in kept.items():
-            if isinstance(v, Tensor) and v.shape == p.shape and v.stride() != p.stride():
-                kept[k] = torch.empty_like(p, dtype=v.dtype, requires_grad=False).copy_(v)
+    "Have the tensors in the state of `opt` lie in memory as their parameters do, and on the same device."
+    for group in opt.param_groups:
+        for p in group['params']:
+            kept = opt.state.get(p, {})
+            for k,v in kept.items():
+                alike = isinstance(v, Tensor) and v.shape == p.shape
+                if alike and (v.stride() != p.stride() or v.device != p.device):
+                    kept[k] = torch.empty_like(p, dtype=v.dtype, requires_grad=False).copy_(v)
+                elif k == 'step' and group.get('fused') and v.device != p.device:
+                    kept[k] = v.to(p.device)
 
 class _Unwrapped:
     "Methods of torch's optimisers without what they are wrapped in."
@@ -55,14 +60,14 @@ class FusedSGD(_Unwrapped, torch.optim.SGD):
     step = _unwatched(torch.optim.SGD.step)
     def __init__(self, params, **kwargs):
         super().__init__(params, momentum=.9, nesterov=True, fused=True, **kwargs)
-        self.register_load_state_dict_post_hook(lambda o: match_layout(o.state))
+        self.register_load_state_dict_post_hook(match_layout)
 
 class FusedAdam(_Unwrapped, torch.optim.Adam):
     "torch's Adam, fused."
     step = _unwatched(torch.optim.Adam.step)
     def __init__(self, params, **kwargs):
         super().__init__(params, fused=True, **kwargs)
-        self.register_load_state_dict_post_hook(lambda o: match_layout(o.state))
+        self.register_load_state_dict_post_hook(match_layout)
 
 # %% ../nbs/05b_optimisers.ipynb #hyp00001
 class Hypers(dict):

@@ -31,14 +31,16 @@ def compile_with_torch(
     xb:tuple, # A batch to try it on
     yb:tuple # Its targets
 ): # The call of the network: compiled for channels-last batches of this shape in training, or else its own
-    "`torch.compile` for `model`. A copy is tried first, forwards and backwards, so that a failure leaves no trace."
+    """`torch.compile` for `model`. A copy is tried first, forwards and backwards, so that a failure leaves no trace.
+    On a GPU the kernels of a step are sent as one graph; what it gave is overwritten by the next step."""
     logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR) # it reports that there is no CUDA
+    how = dict(dynamic=False, mode='reduce-overhead' if xb[0].is_cuda else None)
     trial = deepcopy(model)
     to_layout(trial, torch.channels_last)
     with torch.random.fork_rng(devices=[o.device for o in xb if o.device.type == 'cuda']):
-        trial.compile(dynamic=False)
+        trial.compile(**how)
         loss_func(trial(*xb), *yb).backward()
-    model.compile(dynamic=False)
+    model.compile(**how)
     compiled,model._compiled_call_impl = model._compiled_call_impl,None
     shapes = [o.shape for o in xb]
     def call(*xb):
@@ -122,7 +124,7 @@ class FastTraining(Callback):
 def _layout(self:FastTraining, memory_format):
     to_layout(self.model, memory_format)
     if isinstance(self.opt, OptimWrapper):
-        match_layout(self.opt.opt.state)
+        match_layout(self.opt.opt)
 
 @patch
 def _decide(self:FastTraining, shapes):
