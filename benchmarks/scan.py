@@ -24,7 +24,9 @@ KINDS = {'grey PNG':('grey', 'png', dict(compress_level=1)), '1-bit PNG':('bit',
          'colour JPEG':('colour', 'jpg', dict(quality=85)),
          'progressive colour JPEG':('colour', 'jpg', dict(quality=85, progressive=True)),
          '16-bit grey PNG':('deep', 'png', dict(compress_level=1)),
-         'colour PNG':('colour', 'png', dict(compress_level=1))}
+         'colour PNG':('colour', 'png', dict(compress_level=1)),
+         'colour PNG with alpha':('alpha', 'png', dict(compress_level=1)),
+         'colour TIFF':('colour', 'tif', {}), 'colour TIFF, LZW':('colour', 'tif', dict(compression='tiff_lzw'))}
 "How a page is drawn, the ending of its file, and how that is written."
 STARTS = 'pass', 'import mnist_small.answer', 'import onnxruntime', 'import torch'
 "What `python -c` is given."
@@ -43,7 +45,7 @@ def drawn(digit, high:int) -> dict: # Pictures, by the first word of `KINDS`
     grey = Image.fromarray(page)
     colour = Image.merge('RGB', [grey.point(lambda v, part=part: v*part) for part in (1, .97, .9)])
     return dict(grey=grey, bit=grey.point(lambda v: 255*(v > 128)).convert('1', dither=0), colour=colour,
-                deep=Image.fromarray(page*np.uint16(257)))
+                alpha=colour.convert('RGBA'), deep=Image.fromarray(page*np.uint16(257)))
 
 
 def draw(folder:Path, data:str):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = dict(
-    files=1, quiet=1, places=1.5, packaged=1.5, images=2, pictures=2, affine=2, models=2, ink=2, folding=3,
+    files=1, quiet=1, strips=1, places=1.5, packaged=1.5, images=2, pictures=2, affine=2, models=2, ink=2, folding=3,
     onnx_graph=3.2, c_source=3.2, export=3.4, read=3, answer=3.2, named=3.5, compiling=3, state=3, dataset=3.5,
     loader=4, kernels=4, warping=4, loop=4, optimisers=4, recipes=5, target=5, callbacks=6, speed=6, soft_targets=6,
     training=6.2,
@@ -21,6 +21,7 @@ ONLY = dict(affine=(), loop=('quiet',), optimisers=('quiet',), quiet=(), target=
 BARRED = dict(
     files=('torch', 'fastai'), recipes=('torch', 'fastai'), target=('torch', 'fastai'), places=('torch', 'fastai'),
     packaged=('torch', 'fastai'), images=('fastai',), pictures=('torch', 'fastai'), ink=('torch', 'fastai'),
+    strips=('torch', 'fastai'),
     affine=('fastai',), models=('fastai',), folding=('fastai',), onnx_graph=('fastai',), c_source=('fastai',),
     export=('fastai',), read=('torch', 'fastai'), answer=('torch', 'fastai', 'matplotlib', 'pandas', 'onnxruntime'),
     named=('torch', 'fastai'), command=('torch', 'fastai', 'pandas'), cli=('torch', 'fastai', 'pandas'),

@@ -13,6 +13,7 @@ from threading import RLock
 
 import numpy as np
 from .files import InputError, open_file, user_path
+from .strips import grey_strips
 from PIL import Image, UnidentifiedImageError
 
 # %% ../nbs/01a_pictures.ipynb #pic00006
@@ -132,7 +133,8 @@ def _upright(im:Image.Image) -> Image.Image:
 
 # %% ../nbs/01a_pictures.ipynb #pic00034
 _MOST_PIXELS = 200_000_000 # what is read at all
-_MANY,_HALVED = 2**25,7680 # pixels of a JPEG without colours, or by Python code; its longer side where it is halved too
+_MANY = 2**25 # pixels: more of a JPEG or a PNG are made grey as they are decoded, and are not decoded by Python code
+_HALVED = 7680 # the longer side from which such a JPEG is halved too
 _limit_lock = RLock()
 
 class _Limit(int):
@@ -167,9 +169,13 @@ def _opened(source, name:str) -> Image.Image:
     with _own_limit():
         im = source if isinstance(source, Image.Image) else Image.open(source)
         _check_opened(im, name)
-        if im.format in ('JPEG', 'MPO') and im.width*im.height > _MANY:
+        many = im.width*im.height > _MANY and getattr(im, 'tile', None) # none where the pixels are there already
+        if many and im.format in ('JPEG', 'MPO'):
             by = 2 if max(im.size) >= _HALVED and im is not source else 1 # somebody's own keeps its size
             im.draft('L', (im.width//by, im.height//by))
+        strips = grey_strips(im) if many and im.format == 'PNG' else None
+        if strips:
+            return strips
         im.load()
     return im
 
