@@ -52,7 +52,7 @@ def picture_target(folder:Path) -> tuple:
     kinds = 'PNG JPEG GIF TIFF BMP WEBP PPM TGA ICO JPEG2000 PCX SGI'.split()
     found = []
     for kind in kinds:
-        for mode in ('L', 'P', 'RGBA', '1', 'I;16', 'CMYK'):
+        for mode in ('L', 'P', 'RGB', 'RGBA', '1', 'I;16', 'CMYK'):
             out = BytesIO()
             try:
                 grey.convert(mode).save(out, kind)
@@ -60,10 +60,18 @@ def picture_target(folder:Path) -> tuple:
                 continue # a format that lacks this mode, or that Pillow was built without
             found.append(out.getvalue())
     for compression in ('tiff_lzw', 'tiff_adobe_deflate', 'jpeg', 'group4'):
-        out = BytesIO()
-        grey.convert('1' if compression == 'group4' else 'L').save(out, 'TIFF', compression=compression)
-        found.append(out.getvalue())
+        for mode in ('1',) if compression == 'group4' else ('L', 'RGB'):
+            out = BytesIO()
+            grey.convert(mode).save(out, 'TIFF', compression=compression, tiffinfo={278:8}) # rows of a strip
+            found.append(out.getvalue())
     return found, to_image
+
+
+def strips_target(folder:Path) -> tuple:
+    "Pictures as if all of them were large, in strips of a few rows."
+    from mnist_small import pictures, strips
+    pictures._MANY,strips._STRIP = 0,4*28*5
+    return picture_target(folder)
 
 
 def run_target(folder:Path) -> tuple:
@@ -129,7 +137,8 @@ def checkpoint_target(folder:Path) -> tuple:
     return [good], read
 
 
-TARGETS = dict(idx=idx_target, picture=picture_target, run=run_target, sweep=sweep_target, checkpoint=checkpoint_target)
+TARGETS = dict(idx=idx_target, picture=picture_target, strips=strips_target, run=run_target, sweep=sweep_target,
+               checkpoint=checkpoint_target)
 
 
 class Watch:

@@ -133,7 +133,7 @@ def _upright(im:Image.Image) -> Image.Image:
 
 # %% ../nbs/01a_pictures.ipynb #pic00034
 _MOST_PIXELS = 200_000_000 # what is read at all
-_MANY = 2**25 # pixels: more of a JPEG or a PNG are made grey as they are decoded, and are not decoded by Python code
+_MANY = 2**25 # pixels: more are made grey as they are decoded, and are not decoded by Python code
 _HALVED = 7680 # the longer side from which such a JPEG is halved too
 _limit_lock = RLock()
 
@@ -173,7 +173,7 @@ def _opened(source, name:str) -> Image.Image:
         if many and im.format in ('JPEG', 'MPO'):
             by = 2 if max(im.size) >= _HALVED and im is not source else 1 # somebody's own keeps its size
             im.draft('L', (im.width//by, im.height//by))
-        strips = grey_strips(im) if many and im.format == 'PNG' else None
+        strips = grey_strips(im) if many else None
         if strips:
             return strips
         im.load()
