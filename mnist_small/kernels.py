@@ -208,6 +208,8 @@ class Kernels:
         "Compile. Raises `UnsupportedNetwork` if there are no kernels for this, `RuntimeError` if compiling fails."
         self.model,self.shape,self.workspaces,self.known = model,torch.Size(shape),[],None
         stages = network_stages(model, shape)
+        if stages[0].depth:
+            raise UnsupportedNetwork('the first layer convolves each channel by itself')
         self.compiled,self.lib = [_numbers(o) for o in stages],_library(stages)
         if shape[0] < 1 or shape[0]%self.lib.lanes():
             raise UnsupportedNetwork(f'{shape[0]} images are not a multiple of {self.lib.lanes()}')
