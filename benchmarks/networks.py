@@ -1,0 +1,62 @@
+"""What a training step of each network takes, by the kernels and by torch, beside what there is to compute.
+
+A step is the passes of 128 images forwards and backwards, without images, loss and optimiser. Each network and way has a
+process of its own and one thread; they take turns. Multiply-adds of a step are counted as three times those of the
+convolutions forwards, as the backward pass has as many for the images and for the weights.
+"""
+import statistics
+
+from benchmarks.turns import BS, in_turn, parser, report
+
+NETWORKS = 'model1', 'model2', 'model3', 'model4', 'model5'
+STEPS = 50 # in a round
+
+
+def multiply_adds(net) -> int:
+    "Of the convolutions for one image, forwards."
+    import torch
+    counts = []
+    def count(conv, _, out):
+        counts.append(conv.weight.numel()*out[0,0].numel())
+    for o in net.modules():
+        if isinstance(o, torch.nn.Conv2d):
+            o.register_forward_hook(count)
+    with torch.no_grad():
+        net.eval()(torch.zeros(1, 1, 28, 28))
+    return sum(counts)
+
+
+def steps(name:str, way:str):
+    "A function that takes `STEPS` steps."
+    import torch
+    from mnist_small.kernels import Kernels
+    from mnist_small.models import MODELS
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    net,x = MODELS[name](),torch.randn(BS, 1, 28, 28)
+    f = Kernels(net, x.shape) if way == 'kernels' else net
+    def run():
+        for _ in range(STEPS):
+            f(x).square().sum().backward()
+    return run
+
+
+def main():
+    args = parser(__doc__, 'networks', 15, unit=f'{STEPS} steps of each').parse_args()
+    from mnist_small.models import MODELS, num_params
+    seconds = in_turn({(o, way):(steps, o, way) for o in NETWORKS for way in ('kernels', 'torch')}, args.rounds)
+    found = {}
+    for name in NETWORKS:
+        net = MODELS[name]()
+        found[name] = dict(parameters=num_params(net), multiply_adds=multiply_adds(net),
+                           **{way:[1000*s/STEPS for s in seconds[name,way]] for way in ('kernels', 'torch')})
+    print(f'\n{"network":<8} {"parameters":>10} {"multiply-adds":>13} {"kernels ms":>10} {"torch ms":>9} {"1e9 a second":>12}')
+    for name,o in found.items():
+        fast,slow = (statistics.median(o[way]) for way in ('kernels', 'torch'))
+        rate = 3*BS*o['multiply_adds']/fast/1e6
+        print(f'{name:<8} {o["parameters"]:10,} {o["multiply_adds"]:13,} {fast:10.2f} {slow:9.2f} {rate:12.1f}')
+    report(args, networks=found)
+
+
+if __name__ == '__main__':
+    main()
