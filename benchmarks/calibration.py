@@ -2,10 +2,12 @@
 
 `fit` takes runs that were trained with images held out (`mnist_small_sweep --valid holdout`): for each, the temperature
 under which the held-out digits are most probable, and the expected calibration error (Guo et al. 2017; 15 bins of equal
-width) before and after. Their mean is what is packaged. `report` takes packaged weights, or runs with a temperature
+width) before and after. Their mean is what is packaged. `teach` trains such runs of a recipe that learns from a network,
+each with one of the runs given as its teacher, which has not seen those images either. `report` takes packaged weights, or runs with a temperature
 given, and prints that error on test images and on other people's digits, and what share of digits is read surely.
 
     python -m benchmarks.calibration fit --data DIR sweeps/reader-holdout/seed-*
+    python -m benchmarks.calibration teach fewest --data DIR --out sweeps/fewest-holdout sweeps/best-holdout/seed-*
     python -m benchmarks.calibration report --data DIR --usps DIR reader
 """
 import argparse
@@ -57,6 +59,30 @@ def fit(args) -> dict:
     return dict(mean=mean, runs=found)
 
 
+def taught(args) -> dict:
+    "Train a run for each teacher, with seeds from 0 on."
+    from dataclasses import replace
+
+    from mnist_small.files import make_run_folder
+    from mnist_small.images import load_images
+    from mnist_small.learner import mnist_learner
+    from mnist_small.loader import mnist_dls
+    from mnist_small.recipes import RECIPES
+    from mnist_small.runs import Run, RunRecorder
+    from mnist_small.soft_targets import SoftTargets
+    name,*teachers = args.networks
+    recipe,images,found = RECIPES[name],load_images(args.data),{}
+    for seed,teacher in enumerate(teachers):
+        run = make_run_folder(args.out/f'seed-{seed}')
+        learn = mnist_learner(replace(recipe, teacher=None), mnist_dls(images=images, valid='holdout', bs=recipe.bs),
+                              seed=seed, cbs=[SoftTargets(Run(teacher).model(), recipe.softness), RunRecorder(run)])
+        with learn.no_bar(), learn.no_logging():
+            learn.fit_one_cycle(recipe.epochs)
+        found[str(run)] = learn.training_log.history[-1]['accuracy']
+        print(f'{run}: {100*found[str(run)]:.2f} % of the held-out images', flush=True)
+    return dict(accuracy=found)
+
+
 def told_temperature(name:str) -> float:
     "What packaged weights say; 1 for those of a run."
     from mnist_small.packaged import packaged_name, pretrained_record
@@ -85,15 +111,16 @@ def reported(args) -> dict:
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=('fit', 'report'))
-    p.add_argument('networks', nargs='+', help='run folders; with report also packaged weights')
+    p.add_argument('what', choices=('fit', 'teach', 'report'))
+    p.add_argument('networks', nargs='+', help='run folders; with teach a recipe first; with report packaged weights too')
+    p.add_argument('--out', type=Path, default=Path('sweeps/taught'), help='with teach: folder (default: %(default)s)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     p.add_argument('--usps', type=Path, help='folder with the four USPS files')
     p.add_argument('--temperature', type=float, help='with report: this, not that of the packaged weights')
     p.add_argument('--sure', type=float, default=SURE_FROM, help='with report: what is sure (default: %(default)s)')
     p.add_argument('--json', type=Path, help='also write everything measured to this file')
     args = p.parse_args()
-    report(args, **(fit if args.what == 'fit' else reported)(args))
+    report(args, **dict(fit=fit, teach=taught, report=reported)[args.what](args))
 
 
 if __name__ == '__main__':

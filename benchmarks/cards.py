@@ -77,9 +77,10 @@ def seconds(o:float) -> str:
 def latency(name:str) -> list: # Lines
     "How long reading takes."
     found = results('exports')
-    if found.get('model') != name:
+    own = found.get('networks', {}).get(name)
+    if own is None:
         return []
-    rows = [f'| {k} | {seconds(o["one"])} | {seconds(o["all"])} |' for k,o in found['seconds'].items()]
+    rows = [f'| {k} | {seconds(o["one"])} | {seconds(o["all"])} |' for k,o in own['seconds'].items()]
     return ['', f'{found["machine"]["processor"]}, {found["threads"]} threads (C: one):', '',
             '| | one image | 10,000 images |', '| --- | ---: | ---: |', *rows]
 

@@ -1,4 +1,4 @@
-"""What a packaged network reads and how long it takes, through fastai, torch, ONNX and C, floats and eight bits.
+"""What packaged networks read and how long they take, through fastai, torch, ONNX and C, floats and eight bits.
 
 The reference is what validation computes: `mnist_learner(…, pretrained=True).get_preds()`, without a temperature, and
 so are the exports here. Accuracy, probabilities and digits are those of all test images. Latencies are medians, in
@@ -133,23 +133,30 @@ def table(agreed:dict, seconds:dict, sizes:dict, n:int) -> list:
     return rows
 
 
+def measured(name:str, images, rounds:int) -> dict:
+    "One network: what its ways agree in, their seconds and bytes."
+    with tempfile.TemporaryDirectory() as tmp:
+        learn,found,sizes = ways(name, images, Path(tmp))
+        with learn.no_bar(), learn.no_logging():
+            agreed = agreement(found, images)
+            seconds = latencies(found, rounds)
+    print('\n'.join(['', f'{name}:', '', *table(agreed, seconds, sizes, len(images.x_test))]), flush=True)
+    return dict(agreement=agreed, seconds=seconds, bytes=sizes)
+
+
 def main():
     p = parser(__doc__, 'exports', 5, unit='rounds')
-    p.add_argument('--model', default='reader', help='packaged weights (default: %(default)s)')
+    p.add_argument('networks', nargs='*', help='packaged weights (default: all)')
     args = p.parse_args()
     import torch
     from mnist_small.images import load_images
+    from mnist_small.packaged import packaged_names
     images = load_images(args.data)
-    with tempfile.TemporaryDirectory() as tmp:
-        learn,found,sizes = ways(args.model, images, Path(tmp))
-        with learn.no_bar(), learn.no_logging():
-            agreed = agreement(found, images)
-            seconds = latencies(found, args.rounds)
-    print('\n'.join(['', *table(agreed, seconds, sizes, len(images.x_test)), '',
-                     f'{torch.get_num_threads()} threads for fastai, torch and ONNX, one for C ({" ".join(FLAGS)}); '
-                     f'bytes: the file, of C the code and constants as -Os makes them', f'{versions()}']))
-    report(args, model=args.model, rounds=args.rounds, data=images.info['source'], threads=torch.get_num_threads(),
-           flags=FLAGS, agreement=agreed, seconds=seconds, bytes=sizes)
+    found = {o:measured(o, images, args.rounds) for o in args.networks or packaged_names()}
+    print(f'\n{torch.get_num_threads()} threads for fastai, torch and ONNX, one for C ({" ".join(FLAGS)}); bytes: the '
+          f'file, of C the code and constants as -Os makes them\n{versions()}')
+    report(args, rounds=args.rounds, data=images.info['source'], threads=torch.get_num_threads(), flags=FLAGS,
+           networks=found)
 
 
 if __name__ == '__main__':

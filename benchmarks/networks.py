@@ -1,7 +1,7 @@
 """What a training step of each network takes, by the kernels and by torch, beside what there is to compute.
 
-A step is the passes of 128 images forwards and backwards, without images, loss and optimiser. Each network and way has a
-process of its own and one thread; they take turns. Multiply-adds of a step are counted as three times those of the
+A step is the passes of 128 images forwards and backwards, without images, loss and optimiser. Each network and way has
+a process of its own and one thread; they take turns. Multiply-adds of a step are counted as three times those of the
 convolutions forwards, as the backward pass has as many for the images and for the weights.
 """
 import statistics
@@ -50,7 +50,7 @@ def main():
         net = MODELS[name]()
         found[name] = dict(parameters=num_params(net), multiply_adds=multiply_adds(net),
                            **{way:[1000*s/STEPS for s in seconds[name,way]] for way in ('kernels', 'torch')})
-    print(f'\n{"network":<8} {"parameters":>10} {"multiply-adds":>13} {"kernels ms":>10} {"torch ms":>9} {"1e9 a second":>12}')
+    print('\nnetwork  parameters multiply-adds kernels ms  torch ms 1e9 a second')
     for name,o in found.items():
         fast,slow = (statistics.median(o[way]) for way in ('kernels', 'torch'))
         rate = 3*BS*o['multiply_adds']/fast/1e6

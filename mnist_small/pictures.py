@@ -7,7 +7,7 @@ __all__ = []
 
 # %% ../nbs/01a_pictures.ipynb #pic00004
 import os, sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from threading import RLock
 
@@ -173,11 +173,13 @@ def _opened(source, name:str) -> Image.Image:
         if many and im.format in ('JPEG', 'MPO'):
             by = 2 if max(im.size) >= _HALVED and im is not source else 1 # somebody's own keeps its size
             im.draft('L', (im.width//by, im.height//by))
-        strips = grey_strips(im) if many else None
-        if strips:
-            return strips
-        im.load()
-    return im
+        strips = None
+        if many:
+            with suppress(Exception): # what is wrong, if anything, loading it as a whole will say
+                strips = grey_strips(im)
+        if strips is None:
+            im.load()
+    return strips or im
 
 # %% ../nbs/01a_pictures.ipynb #28d06d73
 def _decode(
