@@ -2,9 +2,10 @@
 
 `fit` takes runs that were trained with images held out (`mnist_small_sweep --valid holdout`): for each, the temperature
 under which the held-out digits are most probable, and the expected calibration error (Guo et al. 2017; 15 bins of equal
-width) before and after. Their mean is what is packaged. `teach` trains such runs of a recipe that learns from a network,
-each with one of the runs given as its teacher, which has not seen those images either. `report` takes packaged weights, or runs with a temperature
-given, and prints that error on test images and on other people's digits, and what share of digits is read surely.
+width) before and after. Their mean is what is packaged. `teach` trains such runs of a recipe that learns from a
+network, each with one of the runs given as its teacher, which has not seen those images either. `report` takes packaged
+weights, or runs with a temperature given, and prints that error on test images and on other people's digits, and what
+share of digits is read surely.
 
     python -m benchmarks.calibration fit --data DIR sweeps/reader-holdout/seed-*
     python -m benchmarks.calibration teach fewest --data DIR --out sweeps/fewest-holdout sweeps/best-holdout/seed-*
@@ -112,7 +113,7 @@ def reported(args) -> dict:
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=('fit', 'teach', 'report'))
-    p.add_argument('networks', nargs='+', help='run folders; with teach a recipe first; with report packaged weights too')
+    p.add_argument('networks', nargs='+', help='run folders; teach: a recipe, then runs; report: packaged weights too')
     p.add_argument('--out', type=Path, default=Path('sweeps/taught'), help='with teach: folder (default: %(default)s)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
     p.add_argument('--usps', type=Path, help='folder with the four USPS files')

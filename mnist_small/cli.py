@@ -10,7 +10,7 @@ import shlex, sys
 from contextlib import contextmanager, suppress
 from time import strftime
 
-from .command import _quick_imports, command
+from .command import _quick_imports, command, libraries_silent
 from .files import CHECKPOINT, InputError, checked_seed, make_run_folder, new_run_folder, user_path
 from .recipes import changed_recipe, get_recipe
 
@@ -239,13 +239,14 @@ def mnist_small_predict(
     if show is not None:
         pictures = list(pictures)
         check_sheet(show, pictures, force)
-    for name,o in read_named(pictures, model, failed):
-        told = dict(file=name, digit=o.digit, probability=o.probability, sure=o.sure, probabilities=o.probabilities)
-        plain = ''.join(c if c.isprintable() else '?' for c in name)
-        line = f'{plain}\t{o.digit}\t{o.probability:.4f}'+f'\t{o.doubt}'*(not o.sure)
-        print(dumps(told) if json else line, flush=True)
-        if show is not None:
-            readings[name] = o
+    with libraries_silent():
+        for name,o in read_named(pictures, model, failed):
+            told = dict(file=name, digit=o.digit, probability=o.probability, sure=o.sure, probabilities=o.probabilities)
+            plain = ''.join(c if c.isprintable() else '?' for c in name)
+            line = f'{plain}\t{o.digit}\t{o.probability:.4f}'+f'\t{o.doubt}'*(not o.sure)
+            print(dumps(told) if json else line, flush=True)
+            if show is not None:
+                readings[name] = o
     if readings:
         write_place(user_path(show), draw_readings(readings))
     sys.exit(bool(wrong))

@@ -139,3 +139,23 @@ def _quick_imports(command:str):
     finally:
         gc.freeze()
         gc.enable()
+
+# %% ../nbs/15a_command.ipynb #cmd00011
+@contextmanager
+def libraries_silent():
+    "Drop what is written to the standard error, except by Python."
+    theirs,own = sys.stderr,None
+    with suppress(OSError, AttributeError, ValueError): # there may be none
+        own,null = os.dup(2),os.open(os.devnull, os.O_WRONLY)
+        if theirs.fileno() == 2:
+            sys.stderr = open(own, 'w', buffering=1, encoding=theirs.encoding, errors=theirs.errors, closefd=False)
+        theirs.flush()
+        os.dup2(null, 2)
+        os.close(null)
+    try:
+        yield
+    finally:
+        sys.stderr = theirs
+        if own is not None:
+            os.dup2(own, 2)
+            os.close(own)
