@@ -120,7 +120,7 @@ def main():
     p.add_argument('--temperature', type=float, help='with report: this, not that of the packaged weights')
     p.add_argument('--sure', type=float, default=SURE_FROM, help='with report: what is sure (default: %(default)s)')
     p.add_argument('--json', type=Path, help='also write everything measured to this file')
-    args = p.parse_args()
+    args = p.parse_intermixed_args() # options may stand between networks
     report(args, **dict(fit=fit, teach=taught, report=reported)[args.what](args))
 
 
