@@ -8,6 +8,7 @@ __all__ = []
 # %% ../nbs/00b_strips.ipynb #str00004
 import zlib
 from io import BytesIO
+from itertools import accumulate
 
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -85,7 +86,8 @@ def _tiff_strips(im:Image.Image, rows:int, info:dict): # As `_raw_strips`
                 own[o] = tags[o]
         own[_HEIGHT],own[_ROWS] = min(k*per, size-i*per),per
         parts = [_read(im.fp, *o) for o in zip(ats[i:i+k], sizes[i:i+k], strict=True)]
-        own[_SIZES],own[_AT] = tuple(map(len, parts)),tuple(sum(map(len, parts[:j])) for j in range(len(parts)))
+        own[_SIZES] = tuple(map(len, parts))
+        own[_AT] = 0,*accumulate(own[_SIZES][:-1])
         file = BytesIO()
         own.save(file)
         file.write(b''.join(parts))
