@@ -82,7 +82,8 @@ def ways(model:str, images, folder:Path) -> tuple: # Functions for one and for a
     from mnist_small.files import InputError
     from mnist_small.learner import mnist_learner
     from mnist_small.loader import mnist_dls
-    learn = mnist_learner(model.removeprefix('iteration'), mnist_dls(images=images), pretrained=True)
+    from mnist_small.packaged import pretrained_record
+    learn = mnist_learner(pretrained_record(model)['iteration'], mnist_dls(images=images), pretrained=True)
     found = {'fastai':fastai_way(learn, images), 'torch':torch_way(model, learn.recipe.moment_norm, images)}
     sizes = {'torch':export_model(model, folder/'digit.safetensors', temperature=1).stat().st_size}
     try:

@@ -8,22 +8,16 @@ import statistics
 
 from benchmarks.turns import BS, in_turn, parser, report
 
-NETWORKS = 'model1', 'model2', 'model3', 'model4', 'model5'
 STEPS = 50 # in a round
 
 
 def multiply_adds(net) -> int:
     "Of the convolutions for one image, forwards."
     import torch
-    counts = []
-    def count(conv, _, out):
-        counts.append(conv.weight.numel()*out[0,0].numel())
-    for o in net.modules():
-        if isinstance(o, torch.nn.Conv2d):
-            o.register_forward_hook(count)
-    with torch.no_grad():
+    from torch.utils.flop_counter import FlopCounterMode
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.eval()(torch.zeros(1, 1, 28, 28))
-    return sum(counts)
+    return counter.get_total_flops()//2
 
 
 def steps(name:str, way:str):
@@ -44,10 +38,10 @@ def steps(name:str, way:str):
 def main():
     args = parser(__doc__, 'networks', 15, unit=f'{STEPS} steps of each').parse_args()
     from mnist_small.models import MODELS, num_params
-    seconds = in_turn({(o, way):(steps, o, way) for o in NETWORKS for way in ('kernels', 'torch')}, args.rounds)
+    seconds = in_turn({(o, way):(steps, o, way) for o in MODELS for way in ('kernels', 'torch')}, args.rounds)
     found = {}
-    for name in NETWORKS:
-        net = MODELS[name]()
+    for name,make in MODELS.items():
+        net = make()
         found[name] = dict(parameters=num_params(net), multiply_adds=multiply_adds(net),
                            **{way:[1000*s/STEPS for s in seconds[name,way]] for way in ('kernels', 'torch')})
     print('\nnetwork  parameters multiply-adds kernels ms  torch ms 1e9 a second')

@@ -146,15 +146,18 @@ def libraries_silent():
     "Drop what is written to the standard error, except by Python."
     theirs,own = sys.stderr,None
     with suppress(OSError, AttributeError, ValueError): # there may be none
-        own,null = os.dup(2),os.open(os.devnull, os.O_WRONLY)
+        own = os.dup(2)
+        theirs.flush()
         if theirs.fileno() == 2:
             sys.stderr = open(own, 'w', buffering=1, encoding=theirs.encoding, errors=theirs.errors, closefd=False)
-        theirs.flush()
+        null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
         os.close(null)
     try:
         yield
     finally:
+        with suppress(OSError, AttributeError, ValueError): # a line that was begun
+            sys.stderr.flush()
         sys.stderr = theirs
         if own is not None:
             os.dup2(own, 2)

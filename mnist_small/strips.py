@@ -73,9 +73,9 @@ def _tiff_strips(im:Image.Image, rows:int, info:dict): # As `_raw_strips`
         exif[_TURN] = tags[_TURN]
         info['exif'] = exif.tobytes()
     if im.tile[0][0] == 'raw':
-        yield from _raw_strips(im, rows, info)
+        return (yield from _raw_strips(im, rows, info))
     per,ats,sizes = (tags.get(o, 0) for o in (_ROWS, _AT, _SIZES))
-    if im.tile[0][0] == 'raw' or _TILES in tags or tags.get(_PLANES, 1) != 1 or not 0 < per < size:
+    if _TILES in tags or tags.get(_PLANES, 1) != 1 or not 0 < per < size:
         return
     k = max(1, rows//per)
     for i in range(0, len(ats), k):
