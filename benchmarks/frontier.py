@@ -7,8 +7,9 @@ A network is written as its layers: `8` is a convolution of 3×3 that gives 8 ch
 16, `s16p` one with zeros around its input, `|` a max-pooling; at the end the image is averaged and a convolution of 1×1
 gives the classes, or, with `2x2`, one of 2×2 does. `--valid holdout` trains on five sixths of the training images and
 validates on the others, to choose by; `--networks` and `--change` name other networks and other hyper-parameters than
-those of the picture. `--teacher` trains another network first, by recipe 3 on the same images, whose probabilities are
-learned as `soft_share` and `softness` say, in place of the recipe's own teacher; `--change teacher=None` has none.
+those of the picture. `--teacher` trains another network first, on the same images: one of the package by its recipe, or
+layers by recipe 3. Its probabilities are learned as `soft_share` and `softness` say, in place of those of the recipe's
+own teacher; `--change teacher=None` has none.
 
     python -m benchmarks.frontier train --valid holdout --recipe 3 --networks '8 s16 | s24 s24 | s24' \
         --change 'max_rotate=3,max_shift=.02,max_scale=.02,max_shear=1' --seeds 0-1
@@ -37,9 +38,12 @@ CLAIMS = {3130:[99.45], 3762:[99.52, 99.33, 99.30, 99.41], 4392:[99.46], 4838:[9
 
 
 def network(layers:str):
-    "The network that `layers` write out."
-    from mnist_small.models import DigitNet, conv_block, separable_block
+    "The network that `layers` write out, or that of a recipe."
+    from mnist_small.models import MODELS, DigitNet, conv_block, separable_block
+    from mnist_small.recipes import RECIPES
     from torch import nn
+    if layers in RECIPES:
+        return MODELS[RECIPES[layers].model]()
     parts,n,size,out = layers.split(),1,28,[]
     whole = parts[-1] == '2x2'
     for o in parts[:-1] if whole else parts:
@@ -105,7 +109,7 @@ def trained(args) -> list: # Of rows
     if args.teacher:
         from mnist_small.recipes import RECIPES
         from safetensors.torch import save
-        learn = learned(args.teacher, RECIPES[3], 0, args.data, args.valid)
+        learn = learned(args.teacher, RECIPES.get(args.teacher, RECIPES[3]), 0, args.data, args.valid)
         teacher = args.teacher,save(learn.model.state_dict())
         print(f'teacher {args.teacher}: {100*learn.training_log.history[-1]["accuracy"]:.2f}', flush=True)
     tasks = [(layers, recipe, args.change, seed, args.data, args.valid, teacher)
@@ -196,7 +200,7 @@ def main():
     p.add_argument('--networks', help='names or layers, separated by commas (default: those of the picture)')
     p.add_argument('--recipe', help="for all of them (default: each network's own, or fewest)")
     p.add_argument('--change', default='', help='hyper-parameters that differ from it, as for mnist_small_train')
-    p.add_argument('--teacher', help='layers of a network that is trained first, with seed 0')
+    p.add_argument('--teacher', help='a recipe, or layers, of what is trained first, with seed 0')
     p.add_argument('--seeds', default='0-4', help='(default: %(default)s)')
     p.add_argument('--valid', choices=('test', 'holdout'), default='test', help='images to validate on (default: test)')
     p.add_argument('--data', default='auto', help='auto, mnist, digits, or a folder with the four MNIST files')
