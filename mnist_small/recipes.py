@@ -122,7 +122,7 @@ RECIPES = {
                      max_rotate=5., max_shift=.04, max_scale=.06, max_shear=5., thicken=.5, thin=.35),
     'fewest': Recipe(model='model4', opt='sgd', lr=.1, bs=64, wd=5e-5, ema_decay=.998, moment_norm=.65,
                      max_rotate=3., max_shift=.03, max_scale=.03, max_shear=1., bn_momentum=.05,
-                     teacher='best', soft_share=.7, softness=2.),
+                     teacher='reader', soft_share=.7, softness=2.),
     'best': Recipe(model='model5', opt='sgd', lr=.2, wd=2e-4, ema_decay=.998, moment_norm=.65,
                    max_rotate=5., max_shift=.04, max_scale=.04, max_shear=2.,
                    teacher='reader', soft_share=.7, softness=2.),
