@@ -30,8 +30,8 @@ NETWORKS = {
 SWEEPS = {'iteration1':'iteration 1', 'iteration2':'iteration 2', 'iteration3':'iteration 3', 'fewest':'fewest',
           'best':'best'}
 "In results/: the package's own, by the name that the picture gives them."
-LADDER = {'tried/fewest-2826':'s24'}
-"In results/: what was trained before `fewest`, as that was."
+LADDER = {'tried/fewest-2826':'s24', 'tried/best-untaught':'s40'}
+"In results/: what was trained before `fewest` and `best`, as those were."
 CLAIMS = {3130:[99.45], 3762:[99.52, 99.33, 99.30, 99.41], 4392:[99.46], 4838:[99.41], 4968:[99.42], 5340:[99.55],
           7510:[99.55]}
 "Parameters, and the last epoch's accuracy of each run, from logs of public repositories: the smallest and the best."
