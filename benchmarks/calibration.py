@@ -8,7 +8,7 @@ weights, or runs with a temperature given, and prints that error on test images 
 share of digits is read surely.
 
     python -m benchmarks.calibration fit --data DIR sweeps/reader-holdout/seed-*
-    python -m benchmarks.calibration teach fewest --data DIR --out sweeps/fewest-holdout sweeps/best-holdout/seed-*
+    python -m benchmarks.calibration teach best --data DIR --out sweeps/best-holdout sweeps/reader-holdout/seed-*
     python -m benchmarks.calibration report --data DIR --usps DIR reader
 """
 import argparse

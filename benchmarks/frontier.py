@@ -37,13 +37,23 @@ CLAIMS = {3130:[99.45], 3762:[99.52, 99.33, 99.30, 99.41], 4392:[99.46], 4838:[9
 "Parameters, and the last epoch's accuracy of each run, from logs of public repositories: the smallest and the best."
 
 
+def named(layers:str): # A recipe; None for layers
+    "The recipe of this name."
+    from mnist_small.files import InputError
+    from mnist_small.recipes import get_recipe
+    try:
+        return get_recipe(layers)
+    except InputError:
+        return None
+
+
 def network(layers:str):
-    "The network that `layers` write out, or that of a recipe."
+    "The network that `layers` write out, or that of the recipe of this name."
     from mnist_small.models import MODELS, DigitNet, conv_block, separable_block
-    from mnist_small.recipes import RECIPES
     from torch import nn
-    if layers in RECIPES:
-        return MODELS[RECIPES[layers].model]()
+    recipe = named(layers)
+    if recipe:
+        return MODELS[recipe.model]()
     parts,n,size,out = layers.split(),1,28,[]
     whole = parts[-1] == '2x2'
     for o in parts[:-1] if whole else parts:
@@ -109,7 +119,7 @@ def trained(args) -> list: # Of rows
     if args.teacher:
         from mnist_small.recipes import RECIPES
         from safetensors.torch import save
-        learn = learned(args.teacher, RECIPES.get(args.teacher, RECIPES[3]), 0, args.data, args.valid)
+        learn = learned(args.teacher, named(args.teacher) or RECIPES[3], 0, args.data, args.valid)
         teacher = args.teacher,save(learn.model.state_dict())
         print(f'teacher {args.teacher}: {100*learn.training_log.history[-1]["accuracy"]:.2f}', flush=True)
     tasks = [(layers, recipe, args.change, seed, args.data, args.valid, teacher)
