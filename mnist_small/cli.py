@@ -7,7 +7,7 @@ __all__ = ['mnist_small_train', 'mnist_small_report', 'mnist_small_sweep', 'mnis
 
 # %% ../nbs/16_cli.ipynb #58795306
 import shlex, sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import strftime
 
 from .command import _quick_imports, command, libraries_silent
@@ -76,13 +76,13 @@ def _go_on(path:str, data:str, **asked):
     with _quick_imports('mnist_small_train'):
         import torch
         from mnist_small.images import load_images
+        from mnist_small.recorder import tidy
         from mnist_small.runs import Run
 
     run = Run(path)
     _agree(run, **asked)
     if run.complete:
-        with suppress(OSError):
-            (run.path/CHECKPOINT).unlink(missing_ok=True) # it was cut off between its weights and this
+        tidy(run.path)
         print(f'{path} is complete: nothing is left to train.\n{run.verdict}')
         return
     torch.set_num_threads(run.threads)

@@ -17,19 +17,31 @@ from fastai.callback.core import Callback
 from fastcore.basics import patch
 from .callbacks import PatienceCallback
 from .checkpoint import Checkpoint, training_bytes
-from .files import CHECKPOINT, InputError, leave_folder, own_run_folder, user_path
+from .files import CHECKPOINT, LOCK, InputError, claimed, leave_folder, own_run_folder, user_path
 from .places import write_place
 from .record import describe_run, plain_json, way_that_ran
 from safetensors.torch import save
 
 # %% ../nbs/11c_recorder.ipynb #rcd00008
+_part = re.compile(r'\.[0-9a-f]{16}\.part').fullmatch # what `write_whole` has not put in its place yet
+
 def remove_parts(
     folder:Path # That this process has claimed
 ):
     "Remove what was being written there when a process was killed."
     for o in folder.iterdir():
-        if re.fullmatch(r'\.[0-9a-f]{16}\.part', o.name):
+        if _part(o.name):
             o.unlink(missing_ok=True)
+
+def tidy(
+    folder:Path # Of what is complete: a run, or a sweep
+):
+    "Remove what a process left that was killed after its last write; nothing where somebody works, or cannot write."
+    with suppress(InputError, OSError):
+        if any(o.name in (CHECKPOINT, LOCK) or _part(o.name) for o in folder.iterdir()):
+            with claimed(folder):
+                remove_parts(folder)
+                (folder/CHECKPOINT).unlink(missing_ok=True)
 
 # %% ../nbs/11c_recorder.ipynb #91463d2e
 class RunRecorder(Callback):

@@ -23,7 +23,8 @@ from .images import Images, load_images
 from .learner import mnist_learner
 from .loader import mnist_dls
 from .recipes import Recipe, get_recipe
-from .runs import Run, RunRecorder
+from .recorder import RunRecorder, tidy
+from .runs import Run
 from .speed import FastTraining
 
 # %% ../nbs/14_sweep.ipynb #21249b8a
@@ -258,4 +259,7 @@ def sweep(
             for done,(seed,failure) in enumerate(ended, before+1):
                 said = failure or f'{100*Run(folders[seed]).accuracies[-1]:.2f} %'
                 say(_ended(seed, said, done, len(seeds), before, time.time()-start))
-    return [Run(o) for o in folders.values() if _present(o, asked)]
+    runs = [Run(o) for o in folders.values() if _present(o, asked)]
+    for o in (folder, *[o.path for o in runs]):
+        tidy(o)
+    return runs
