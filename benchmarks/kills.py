@@ -42,7 +42,7 @@ def differs(run:Path, whole:Path) -> list:
     return [k for k in a if a[k] != b[k]]
 
 
-def started(args:list) -> tuple: # The process; an event that is set once it trains; lines of its output
+def started(args:list) -> tuple: # The process; an event that is set once it trains; its output; a wait for all of that
     "`mnist_small_train`, under way."
     p = subprocess.Popen([*TRAIN, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     trains,lines = threading.Event(),[]
@@ -52,8 +52,9 @@ def started(args:list) -> tuple: # The process; an event that is set once it tra
             if line.startswith('epoch '):
                 trains.set()
         trains.set()
-    threading.Thread(target=read, daemon=True).start()
-    return p, trains, lines
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    return p, trains, lines, reader.join
 
 
 def killed_at_random(asked:list, folder:Path, whole:str, longest:float, most:int, rng:random.Random) -> dict:
@@ -62,7 +63,7 @@ def killed_at_random(asked:list, folder:Path, whole:str, longest:float, most:int
     shutil.rmtree(run, ignore_errors=True)
     while True:
         begun = (run/'recipe.json').exists()
-        p,trains,lines = started(['--resume', str(run)] if begun else [*asked, '--out', str(run)])
+        p,trains,lines,read = started(['--resume', str(run)] if begun else [*asked, '--out', str(run)])
         trains.wait()
         by = rng.choice(SIGNALS)
         try:
@@ -70,7 +71,7 @@ def killed_at_random(asked:list, folder:Path, whole:str, longest:float, most:int
         except subprocess.TimeoutExpired:
             p.send_signal(by)
             p.wait()
-        time.sleep(.05) # for the last lines
+        read()
         if p.returncode == 0:
             break
         kills.append(by.name)
@@ -79,7 +80,7 @@ def killed_at_random(asked:list, folder:Path, whole:str, longest:float, most:int
             wrong.append(f'{by.name}: exit {p.returncode}: {lines[-1:]}')
             break
     if not wrong:
-        wrong = differs(run, folder/'whole')+['verdict']*(lines[-1] != whole)
+        wrong = differs(run, folder/'whole')+[f'verdict: {lines[-3:]}']*(lines[-1] != whole)
     return dict(kills=len(kills), by={o:kills.count(o) for o in sorted({*kills})}, wrong=wrong)
 
 
@@ -88,12 +89,12 @@ def at_random(iteration:str, compiled:str, args, rng:random.Random, folder:Path,
     asked = ['--iteration', iteration, '--compile', compiled, '--data', args.data, '--seed', '1']
     asked += ['--epochs', str(args.epochs)]*bool(args.epochs)
     shutil.rmtree(folder/'whole', ignore_errors=True)
-    p,trains,lines = started([*asked, '--out', str(folder/'whole')])
+    p,trains,lines,read = started([*asked, '--out', str(folder/'whole')])
     trains.wait()
     begun = time.time()
     if p.wait():
         sys.exit(f'benchmarks.kills: {lines[-1:]}')
-    time.sleep(.1)
+    read()
     whole,n = lines[-1],len(left(folder/'whole')['history'])-1
     longest,kills = 2*(time.time()-begun)/n,0 # on average an epoch lies between two kills
     print(f'iteration {iteration}, {compiled}: {n} epochs, {longest/2:.2f} s each. {whole}', flush=True)

@@ -6,7 +6,7 @@
 __all__ = []
 
 # %% ../nbs/15a_command.ipynb #cmd00004
-import errno, gc, os, signal, sys
+import atexit, errno, gc, os, signal, sys
 from contextlib import contextmanager, suppress
 from functools import wraps
 
@@ -88,6 +88,12 @@ def _signals(numbers:tuple, handler):
             signal.signal(o, signal.SIG_DFL if old is None else old)
 
 # %% ../nbs/15a_command.ipynb #0ce1c788
+def _end_at_once():
+    "While Python ends, have Ctrl-C end it without a word, not with tracebacks of what it interrupts."
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 def command(func):
     "Make a console command of `func`: its options come from the docments, bad input ends in one line."
     @wraps(func)
@@ -117,6 +123,8 @@ def command(func):
             _fail(name, said, 1)
         finally:
             gc.freeze() # or Python goes through all that was made as it ends, which takes a second
+            atexit.unregister(_end_at_once)
+            atexit.register(_end_at_once) # what is registered last is called first
     return run
 
 # %% ../nbs/15a_command.ipynb #cli00003
