@@ -8,8 +8,8 @@ A network is written as its layers: `8` is a convolution of 3×3 that gives 8 ch
 gives the classes, or, with `2x2`, one of 2×2 does. `--valid holdout` trains on five sixths of the training images and
 validates on the others, to choose by; `--networks` and `--change` name other networks and other hyper-parameters than
 those of the picture. `--teacher` trains another network first, on the same images: one of the package by its recipe, or
-layers by recipe 3. Its probabilities are learned as `soft_share` and `softness` say, in place of those of the recipe's
-own teacher; `--change teacher=None` has none.
+layers by recipe 3, without a teacher of its own. Its probabilities are learned as `soft_share` and `softness` say, in
+place of those of the recipe's own teacher; `--change teacher=None` has none.
 
     python -m benchmarks.frontier train --valid holdout --recipe 3 --networks '8 s16 | s24 s24 | s24' \
         --change 'max_rotate=3,max_shift=.02,max_scale=.02,max_shear=1' --seeds 0-1
@@ -117,9 +117,10 @@ def trained(args) -> list: # Of rows
     first,_,last = args.seeds.partition('-')
     seeds,teacher = range(int(first), int(last or first)+1),None
     if args.teacher:
-        from mnist_small.recipes import RECIPES
+        from mnist_small.recipes import RECIPES, changed_recipe
         from safetensors.torch import save
-        learn = learned(args.teacher, named(args.teacher) or RECIPES[3], 0, args.data, args.valid)
+        recipe = changed_recipe(named(args.teacher) or RECIPES[3], 'teacher=None')
+        learn = learned(args.teacher, recipe, 0, args.data, args.valid)
         teacher = args.teacher,save(learn.model.state_dict())
         print(f'teacher {args.teacher}: {100*learn.training_log.history[-1]["accuracy"]:.2f}', flush=True)
     tasks = [(layers, recipe, args.change, seed, args.data, args.valid, teacher)
@@ -222,7 +223,11 @@ def main():
         if not (args.csv and args.out):
             p.error('draw needs --csv and --out')
         return draw(args)
-    summary(trained(args))
+    from mnist_small.files import InputError, said_by
+    try:
+        summary(trained(args))
+    except InputError as e:
+        sys.exit(f'benchmarks.frontier: {said_by(e)}')
 
 
 if __name__ == '__main__':
