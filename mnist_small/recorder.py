@@ -41,7 +41,8 @@ def tidy(
         if any(o.name in (CHECKPOINT, LOCK) or _part(o.name) for o in folder.iterdir()):
             with claimed(folder):
                 remove_parts(folder)
-                (folder/CHECKPOINT).unlink(missing_ok=True)
+                if (folder/'model.safetensors').exists(): # or it is that of a run which can go on
+                    (folder/CHECKPOINT).unlink(missing_ok=True)
 
 # %% ../nbs/11c_recorder.ipynb #91463d2e
 class RunRecorder(Callback):
